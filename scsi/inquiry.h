@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* INQUIRY: standard data and vital product data pages (SPC-5 INQUIRY and 7.7, SBC-4 6.6). Pure. */
+#ifndef SCSI_INQUIRY_H
+#define SCSI_INQUIRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "scsi/lu.h"
+#include "scsi/sense.h"
+
+/* MAXIMUM WRITE SAME LENGTH in blocks (SBC-4 Block Limits VPD page): what one command may make the medium busy
+ * with when the blocks have to be written one by one. */
+#define SCSI_MAX_WRITE_SAME 0x80000u
+
+/* The answer to cdb in buf, cut to the ALLOCATION LENGTH and to cap; *len: its bytes, 0 on error.
+ * Returns the SCSI status, GOOD or CHECK CONDITION with *sense filled. */
+uint8_t scsi_inquiry(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
+		     size_t *len, struct scsi_sense *sense);
+
+#endif

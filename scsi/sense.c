@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scsi/sense.h"
+
+#include <string.h>
+
+#include "scsi_defs.h"
+#include "util/be.h"
+
+#define SENSE(k, a)                                                                                \
+	{                                                                                          \
+		.key = (k), .asc = (a) >> 8, .ascq = (a)&0xff                                      \
+	}
+
+const struct scsi_sense SCSI_SENSE_NONE = SENSE(NO_SENSE, ASC_NO_ADDITIONAL_SENSE);
+const struct scsi_sense SCSI_SENSE_NOT_READY = SENSE(NOT_READY, ASC_NOT_READY_CAUSE_NOT_REPORTABLE);
+const struct scsi_sense SCSI_SENSE_FORMAT_IN_PROGRESS = SENSE(NOT_READY,
+							      ASC_NOT_READY_FORMAT_IN_PROGRESS);
+const struct scsi_sense SCSI_SENSE_WRITE_ERROR = SENSE(MEDIUM_ERROR, ASC_WRITE_ERROR);
+const struct scsi_sense SCSI_SENSE_READ_ERROR = SENSE(MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
+const struct scsi_sense SCSI_SENSE_TARGET_FAILURE = SENSE(HARDWARE_ERROR,
+							  ASC_INTERNAL_TARGET_FAILURE);
+const struct scsi_sense SCSI_SENSE_PARAM_LIST_LENGTH = SENSE(ILLEGAL_REQUEST,
+							     ASC_PARAMETER_LIST_LENGTH_ERROR);
+const struct scsi_sense SCSI_SENSE_INVALID_OPCODE = SENSE(ILLEGAL_REQUEST,
+							  ASC_INVALID_COMMAND_OPERATION_CODE);
+const struct scsi_sense SCSI_SENSE_LBA_OUT_OF_RANGE = SENSE(ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
+const struct scsi_sense SCSI_SENSE_INVALID_FIELD_IN_CDB = SENSE(ILLEGAL_REQUEST,
+								ASC_INVALID_FIELD_IN_CDB);
+const struct scsi_sense SCSI_SENSE_INVALID_FIELD_IN_PARAM_LIST =
+	SENSE(ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_PARAMETER_LIST);
+const struct scsi_sense SCSI_SENSE_SAVING_NOT_SUPPORTED =
+	SENSE(ILLEGAL_REQUEST, ASC_SAVING_PARAMETERS_NOT_SUPPORTED);
+const struct scsi_sense SCSI_SENSE_WRITE_PROTECTED = SENSE(DATA_PROTECT, ASC_WRITE_PROTECTED);
+const struct scsi_sense SCSI_SENSE_NO_SPACE = SENSE(DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED);
+const struct scsi_sense SCSI_SENSE_CAPACITY_CHANGED = SENSE(UNIT_ATTENTION,
+							    ASC_CAPACITY_DATA_CHANGED);
+const struct scsi_sense SCSI_SENSE_MODE_PARAMETERS_CHANGED = SENSE(UNIT_ATTENTION,
+								   ASC_MODE_PARAMETERS_CHANGED);
+const struct scsi_sense SCSI_SENSE_ABORTED = SENSE(ABORTED_COMMAND, ASC_NO_ADDITIONAL_SENSE);
+const struct scsi_sense SCSI_SENSE_TIMEOUT = SENSE(ABORTED_COMMAND,
+						   ASC_COMMAND_TIMEOUT_DURING_PROCESSING);
+const struct scsi_sense SCSI_SENSE_MISCOMPARE = SENSE(MISCOMPARE, ASC_MISCOMPARE_DURING_VERIFY);
+
+static struct scsi_sense with_field(struct scsi_sense sense, bool in_cdb, uint16_t byte, int bit)
+{
+	sense.has_field = true;
+	sense.field_in_cdb = in_cdb;
+	sense.field = byte;
+	if (bit >= 0) {
+		sense.has_bit = true;
+		sense.bit = bit & 7;
+	}
+	return sense;
+}
+
+struct scsi_sense scsi_sense_cdb_field(uint16_t byte, int bit)
+{
+	return with_field(SCSI_SENSE_INVALID_FIELD_IN_CDB, true, byte, bit);
+}
+
+struct scsi_sense scsi_sense_param_field(uint16_t byte, int bit)
+{
+	return with_field(SCSI_SENSE_INVALID_FIELD_IN_PARAM_LIST, false, byte, bit);
+}
+
+/* SPC-5 4.4.2.4.2: SKSV, C/D, BPV and the bit pointer, then the field pointer. */
+static void put_sense_key_specific(const struct scsi_sense *sense, uint8_t *p)
+{
+	p[0] = 0x80;
+	if (sense->field_in_cdb)
+		p[0] |= 0x40;
+	if (sense->has_bit)
+		p[0] |= 0x08 | (sense->bit & 7);
+	put_be16(p + 1, sense->field);
+}
+
+/* SPC-5 4.4.3. */
+static void build_fixed(const struct scsi_sense *sense, uint8_t *buf)
+{
+	buf[0] = 0x70;
+	buf[2] = sense->key & 0xf;
+	/* VALID stays 0 for what does not fit the field (SPC-5 4.4.3). */
+	if (sense->has_info && sense->info <= UINT32_MAX) {
+		buf[0] |= 0x80;
+		put_be32(buf + 3, (uint32_t)sense->info);
+	}
+	buf[7] = 18 - 8;
+	buf[12] = sense->asc;
+	buf[13] = sense->ascq;
+	if (sense->has_field)
+		put_sense_key_specific(sense, buf + 15);
+}
+
+/* SPC-5 4.4.2, with the information (4.4.2.2) and sense key specific (4.4.2.4) descriptors. */
+static void build_descriptors(const struct scsi_sense *sense, uint8_t *buf)
+{
+	uint8_t *p = buf + 8;
+
+	buf[0] = 0x72;
+	buf[1] = sense->key & 0xf;
+	buf[2] = sense->asc;
+	buf[3] = sense->ascq;
+	if (sense->has_info) {
+		p[0] = 0x00;
+		p[1] = 0x0a;
+		p[2] = 0x80; /* VALID */
+		put_be64(p + 4, sense->info);
+		p += 12;
+	}
+	if (sense->has_field) {
+		p[0] = 0x02;
+		p[1] = 0x06;
+		put_sense_key_specific(sense, p + 4);
+		p += 8;
+	}
+	buf[7] = (uint8_t)(p - buf - 8);
+}
+
+void scsi_sense_build(const struct scsi_sense *sense, bool desc, uint8_t *buf)
+{
+	memset(buf, 0, SCSI_SENSE_SIZE);
+	if (desc)
+		build_descriptors(sense, buf);
+	else
+		build_fixed(sense, buf);
+}
+
+size_t scsi_sense_length(const uint8_t *buf)
+{
+	return (size_t)8 + buf[7];
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rig.h"
+#include "libtcmu.h"
+
+static void build(const struct scsi_sense *sense, bool desc, uint8_t *buf)
+{
+	memset(buf, CANARY, SCSI_SENSE_SIZE + 8);
+	scsi_sense_build(sense, desc, buf);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(buf[SCSI_SENSE_SIZE + i], CANARY);
+}
+
+static void assert_zero_after(const uint8_t *buf, size_t from)
+{
+	for (size_t i = from; i < SCSI_SENSE_SIZE; i++)
+		assert_int_equal(buf[i], 0);
+}
+
+static void fixed_format(void **state)
+{
+	static const uint8_t expected[18] = { 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x21 };
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	build(&SCSI_SENSE_LBA_OUT_OF_RANGE, false, buf);
+	assert_memory_equal(buf, expected, 18);
+	assert_zero_after(buf, 18);
+	assert_int_equal(scsi_sense_length(buf), 18);
+}
+
+static void fixed_format_with_information(void **state)
+{
+	static const uint8_t expected[18] = { 0xf0, 0, 0x03, 0xff, 0xff, 0xff, 0xff,
+					      10,   0, 0,    0,    0,    0x11 };
+	struct scsi_sense sense = SCSI_SENSE_READ_ERROR;
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	sense.has_info = true;
+	sense.info = UINT32_MAX;
+	build(&sense, false, buf);
+	assert_memory_equal(buf, expected, 18);
+}
+
+static void fixed_format_with_a_field_pointer(void **state)
+{
+	struct scsi_sense sense = scsi_sense_cdb_field(0x0102, 5);
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	build(&sense, false, buf);
+	assert_int_equal(buf[12], 0x24);
+	assert_int_equal(buf[15], 0x80 | 0x40 | 0x08 | 5);
+	assert_int_equal(get_be16(buf + 16), 0x0102);
+	sense = scsi_sense_param_field(7, -1);
+	build(&sense, false, buf);
+	assert_int_equal(buf[12], 0x26);
+	assert_int_equal(buf[15], 0x80);
+	assert_int_equal(get_be16(buf + 16), 7);
+}
+
+static void descriptor_format(void **state)
+{
+	static const uint8_t expected[8] = { 0x72, 0x07, 0x27, 0x07, 0, 0, 0, 0 };
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	build(&SCSI_SENSE_NO_SPACE, true, buf);
+	assert_memory_equal(buf, expected, 8);
+	assert_zero_after(buf, 8);
+	assert_int_equal(scsi_sense_length(buf), 8);
+}
+
+static void information_above_32_bits(void **state)
+{
+	static const uint8_t fixed[8] = { 0x70, 0, 0x03, 0, 0, 0, 0, 10 };
+	static const uint8_t desc[20] = { 0x72, 0x03, 0x11, 0x00, 0, 0, 0,    12,   0x00, 0x0a,
+					  0x80, 0,    0,    0,    0, 1, 0x23, 0x45, 0x67, 0x89 };
+	struct scsi_sense sense = SCSI_SENSE_READ_ERROR;
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	sense.has_info = true;
+	sense.info = 0x123456789;
+	build(&sense, false, buf); /* no place for it: not VALID */
+	assert_memory_equal(buf, fixed, 8);
+	build(&sense, true, buf);
+	assert_memory_equal(buf, desc, 20);
+	assert_zero_after(buf, 20);
+}
+
+static void descriptors_follow_each_other(void **state)
+{
+	struct scsi_sense sense = scsi_sense_param_field(0x0304, 6);
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+	static const uint8_t expected[8] = { 0x02, 0x06, 0, 0, 0x80 | 0x08 | 6, 0x03, 0x04, 0 };
+
+	(void)state;
+	sense.has_info = true;
+	build(&sense, true, buf);
+	assert_int_equal(buf[7], 20);
+	assert_memory_equal(buf + 20, expected, 8);
+	assert_int_equal(scsi_sense_length(buf), 28);
+}
+
+/* libtcmu.h promises these. */
+static void outcomes_have_the_promised_sense(void **state)
+{
+	static const struct {
+		enum tcmu_sts sts;
+		uint8_t key;
+		uint16_t asc;
+	} cases[] = {
+		{ TCMU_STS_NOT_HANDLED, 0x05, 0x2000 },
+		{ TCMU_STS_WR_ERR, 0x03, 0x0c00 },
+		{ TCMU_STS_RD_ERR, 0x03, 0x1100 },
+		{ TCMU_STS_MISCOMPARE, 0x0e, 0x1d00 },
+		{ TCMU_STS_INVALID_CMD, 0x05, 0x2000 },
+		{ TCMU_STS_INVALID_CDB, 0x05, 0x2400 },
+		{ TCMU_STS_INVALID_PARAM_LIST, 0x05, 0x2600 },
+		{ TCMU_STS_INVALID_PARAM_LIST_LEN, 0x05, 0x1a00 },
+		{ TCMU_STS_RANGE, 0x05, 0x2100 },
+		{ TCMU_STS_NO_SPACE, 0x07, 0x2707 },
+		{ TCMU_STS_WRITE_PROTECTED, 0x07, 0x2700 },
+		{ TCMU_STS_HW_ERR, 0x04, 0x4400 },
+		{ TCMU_STS_NOT_READY, 0x02, 0x0400 },
+		{ TCMU_STS_TIMEOUT, 0x0b, 0x2e02 },
+		{ TCMU_STS_ABORTED, 0x0b, 0x0000 },
+		{ TCMU_STS_CAPACITY_CHANGED, 0x06, 0x2a09 },
+		{ TCMU_STS_FRMT_IN_PROGRESS, 0x02, 0x0404 },
+		{ TCMU_STS_NOTSUPP_SAVE_PARAMS, 0x05, 0x3900 },
+	};
+	struct scsi_sense sense;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(&sense, CANARY, sizeof(sense));
+		assert_int_equal(scsi_sense_from_sts(cases[i].sts, &sense),
+				 SAM_STAT_CHECK_CONDITION);
+		assert_sense(&sense, cases[i].key, cases[i].asc);
+		assert_false(sense.has_info);
+		assert_false(sense.has_field);
+	}
+}
+
+static void outcomes_without_sense(void **state)
+{
+	struct scsi_sense sense;
+
+	(void)state;
+	assert_int_equal(scsi_sense_from_sts(TCMU_STS_OK, &sense), SAM_STAT_GOOD);
+	assert_int_equal(scsi_sense_from_sts(TCMU_STS_BUSY, &sense), SAM_STAT_BUSY);
+	assert_int_equal(scsi_sense_from_sts(TCMU_STS_NO_RESOURCE, &sense), SAM_STAT_TASK_SET_FULL);
+	assert_int_equal(scsi_sense_from_sts(TCMU_STS_PASSTHROUGH_ERR, &sense),
+			 SAM_STAT_CHECK_CONDITION);
+	assert_sense(&sense, NO_SENSE, 0);
+}
+
+static void unknown_outcomes_are_hardware_errors(void **state)
+{
+	static const int unknown[] = { -1, -22, TCMU_STS_COUNT, 1 << 20, TCMU_STS_ASYNC_HANDLED };
+	struct scsi_sense sense;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		assert_int_equal(scsi_sense_from_sts(unknown[i], &sense), SAM_STAT_CHECK_CONDITION);
+		assert_sense(&sense, HARDWARE_ERROR, ASC_INTERNAL_TARGET_FAILURE);
+	}
+}
+
+static void every_outcome_has_a_status(void **state)
+{
+	struct scsi_sense sense;
+
+	(void)state;
+	for (int sts = TCMU_STS_OK + 1; sts < TCMU_STS_COUNT; sts++)
+		assert_int_not_equal(scsi_sense_from_sts(sts, &sense), SAM_STAT_GOOD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fixed_format),
+		cmocka_unit_test(fixed_format_with_information),
+		cmocka_unit_test(fixed_format_with_a_field_pointer),
+		cmocka_unit_test(descriptor_format),
+		cmocka_unit_test(information_above_32_bits),
+		cmocka_unit_test(descriptors_follow_each_other),
+		cmocka_unit_test(outcomes_have_the_promised_sense),
+		cmocka_unit_test(outcomes_without_sense),
+		cmocka_unit_test(unknown_outcomes_are_hardware_errors),
+		cmocka_unit_test(every_outcome_has_a_status),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
