@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices without an event: at the start, and after events were lost. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/context.h"
+#include "lib/device.h"
+
+struct scan_result {
+	struct tcmu_found *dev;
+	size_t count;
+	size_t room;
+	bool failed; /* no memory for all */
+};
+
+static void add_found(const struct tcmu_found *dev, void *arg)
+{
+	struct scan_result *result = arg;
+
+	if (result->count == result->room) {
+		size_t room = result->room ? result->room * 2 : 16;
+		struct tcmu_found *more = reallocarray(result->dev, room, sizeof(*more));
+
+		if (!more) {
+			result->failed = true;
+			return;
+		}
+		result->dev = more;
+		result->room = room;
+	}
+	result->dev[result->count++] = *dev;
+}
+
+/* The nth device, from 0, that has no event under way; NULL: there are not as many. */
+static struct tcmu_device *idle_device(struct tcmulib_context *ctx, size_t n)
+{
+	struct tcmu_device *found = NULL;
+
+	pthread_mutex_lock(&ctx->lock);
+	list_for_each (node, &ctx->devices) {
+		struct tcmu_device *dev = container_of(node, struct tcmu_device, node);
+
+		if (!dev->pending && n-- == 0) {
+			found = dev;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return found;
+}
+
+/* The descriptor tells, not the name: sysfs may show it half changed by a reconfig, or that of a new
+ * device in the same place. */
+static void end_vanished(struct tcmulib_context *ctx)
+{
+	struct tcmu_device *dev;
+	size_t n = 0;
+
+	while ((dev = idle_device(ctx, n))) {
+		if (tcmu_device_alive(dev))
+			n++;
+		else
+			tcmu_device_vanished(ctx, dev); /* out of the list, whatever it does */
+	}
+}
+
+/* Do we know what is at this minor: a device, or an event that waits? */
+static bool is_known(struct tcmulib_context *ctx, uint32_t minor)
+{
+	bool known = false;
+
+	pthread_mutex_lock(&ctx->lock);
+	list_for_each (node, &ctx->devices)
+		known |= container_of(node, struct tcmu_device, node)->minor == minor;
+	list_for_each (node, &ctx->pending) {
+		struct tcmu_pending *pend = container_of(node, struct tcmu_pending, node);
+
+		known |= pend->ev.minor == minor;
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return known;
+}
+
+static void add_unknown(struct tcmulib_context *ctx, struct tcmu_found *found)
+{
+	struct tcmu_event ev = { .type = TCMU_EVENT_ADDED, .minor = found->minor };
+
+	if (tcmu_kernel_ops.inspect) {
+		int ret = tcmu_kernel_ops.inspect(ctx->kernel, found);
+
+		if (ret) {
+			tcmu_warn("%s: cannot look at it in configfs: %s", found->uio_name,
+				  strerror(-ret));
+			return;
+		}
+	}
+	ev.device_id = found->device_id;
+	ev.block_size = found->block_size;
+	ev.dev_size = found->dev_size;
+	memcpy(ev.uio_name, found->uio_name, sizeof(ev.uio_name));
+	/* Not enabled: whoever enables it still waits for the answer to an ADDED that nobody saw. */
+	tcmu_event_handle(ctx, &ev, found->enabled);
+}
+
+int tcmu_context_scan(struct tcmulib_context *ctx)
+{
+	struct scan_result result = { 0 };
+	int ret = tcmu_kernel_ops.scan(ctx->kernel, add_found, &result);
+
+	if (!ret && result.failed)
+		ret = -ENOMEM;
+	if (!ret) {
+		end_vanished(ctx);
+		for (size_t i = 0; i < result.count; i++) {
+			if (!is_known(ctx, result.dev[i].minor))
+				add_unknown(ctx, &result.dev[i]);
+		}
+	}
+	free(result.dev);
+	return ret;
+}
+
+static bool event_unread(struct tcmulib_context *ctx)
+{
+	struct pollfd pfd = { .fd = tcmu_kernel_ops.event_fd(ctx->kernel), .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+void tcmu_context_check_waiters(struct tcmulib_context *ctx, uint64_t now)
+{
+	bool again = ctx->seen_stuck;
+	int ret;
+
+	ctx->check_at = now + 1000;
+	if (tcmu_context_busy(ctx)) /* it may be ours to answer: ask again */
+		return;
+	ctx->seen_stuck = tcmu_kernel_ops.waiter_stuck(ctx->kernel);
+	if (again && !ctx->seen_stuck) { /* those are gone; are there others? */
+		again = false;
+		ctx->seen_stuck = tcmu_kernel_ops.waiter_stuck(ctx->kernel);
+	}
+	if (!ctx->seen_stuck) {
+		ctx->check_at = 0;
+		return;
+	}
+	/* Seen for the first time, or it waits for what came in while we looked. */
+	if (!again || event_unread(ctx))
+		return;
+	ctx->seen_stuck = false;
+	ctx->check_at = 0;
+	ret = tcmu_kernel_ops.release_waiters(ctx->kernel);
+	if (ret)
+		tcmu_err("a process waits for an answer that got lost, and cannot be released: %s",
+			 strerror(-ret));
+	else
+		tcmu_warn("released processes that waited for an answer that got lost");
+	/* A removal that was waiting goes on now, without an event. */
+	ctx->rescan_at = now + 1000;
+}
