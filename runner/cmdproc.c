@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The device's thread at work: one loop, one wait for everything. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "runner/device.h"
+#include "runner/runner.h"
+
+/* All new entries at once. True if there were any. */
+static bool drain_ring(struct runner_dev *rdev)
+{
+	int size = (int)runner_cmd_size(rdev);
+	struct tcmulib_cmd *cmd;
+	bool any = false;
+
+	for (;;) {
+		while ((cmd = tcmulib_get_next_command(rdev->dev, size))) {
+			runner_dispatch(rdev, cmd);
+			any = true;
+		}
+		/* Nothing we could cancel yet: the aborted commands end by themselves, and their
+		 * initiator waits for that. */
+		if (!tcmulib_get_next_tmr(rdev->dev))
+			return any;
+		any = true;
+	}
+}
+
+/* The outcome of a reconfig, for the writer and, if it is still there, for the device. */
+static void answer_reconfig(struct runner_dev *rdev, int ret)
+{
+	struct tcmulib_cfg_info cfg = rdev->reconfig;
+	bool ours = runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG);
+	uint64_t lbas;
+
+	/* Past the deadline the kernel keeps the old value, and so do we. */
+	if (cfg.type == TCMULIB_CFG_WRITE_CACHE && (ret || !ours))
+		runner_dev_set_write_cache(rdev, rdev->cache_before);
+	atomic_store(&rdev->reconfig_busy, false);
+	if (!ours)
+		return;
+	if (!ret && cfg.type == TCMULIB_CFG_DEV_SIZE) {
+		lbas = tcmu_byte_to_lba(rdev->dev, cfg.data.dev_size);
+		if (lbas != tcmu_dev_get_num_lbas(rdev->dev)) {
+			tcmu_dev_set_num_lbas(rdev->dev, lbas);
+			runner_dev_unit_attention(rdev, RUNNER_UA_CAPACITY_CHANGED);
+		}
+	}
+	if (!ret && cfg.type == TCMULIB_CFG_WRITE_CACHE)
+		runner_dev_unit_attention(rdev, RUNNER_UA_MODE_CHANGED);
+	tcmulib_event_done(rdev->dev, ret);
+}
+
+static void reconfig_flushed(struct runner_cmd *rc, int sts)
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	answer_reconfig(rdev, sts == TCMU_STS_OK ? 0 : -EIO);
+}
+
+/* Size and write cache are promises about durability: the handler flushes before we answer, like any
+ * flush, while commands go on. */
+static void flush_for_reconfig(struct runner_dev *rdev)
+{
+	if (!rdev->own) {
+		rdev->own = aligned_alloc(16, (runner_cmd_size(rdev) + 15) & ~(size_t)15);
+		if (!rdev->own) {
+			answer_reconfig(rdev, -ENOMEM);
+			return;
+		}
+	}
+	memset(rdev->own, 0, runner_cmd_size(rdev));
+	rdev->own_cdb[0] = 0x35; /* SYNCHRONIZE CACHE(10), for a handler that looks */
+	rdev->own_lib.cdb = rdev->own_cdb;
+	rdev->own->pub.lib_cmd = &rdev->own_lib;
+	rdev->own->rdev = rdev;
+	runner_op_flush(rdev->own, reconfig_flushed);
+}
+
+static void handle_reconfig(struct runner_dev *rdev)
+{
+	struct tcmulib_cfg_info *cfg = &rdev->reconfig;
+	const struct tcmur_handler *h = rdev->handler;
+	int ret;
+
+	rdev->cache_before = tcmu_dev_get_write_cache_enabled(rdev->dev);
+	ret = h->reconfig ? h->reconfig(rdev->dev, cfg) : -EOPNOTSUPP;
+
+	if (!ret && atomic_load(&rdev->reply) != RUNNER_REPLY_RECONFIG)
+		ret = -ETIMEDOUT; /* nobody waits for it any more */
+	if (!ret && cfg->type == TCMULIB_CFG_WRITE_CACHE)
+		runner_dev_set_write_cache(rdev, cfg->data.write_cache);
+	if (!ret && !tcmu_dev_get_write_protect_enabled(rdev->dev))
+		flush_for_reconfig(rdev);
+	else
+		answer_reconfig(rdev, ret);
+}
+
+static void handle_requests(struct runner_dev *rdev)
+{
+	unsigned int req = atomic_exchange(&rdev->requests, 0);
+
+	if (req & RUNNER_REQ_RECONFIG)
+		handle_reconfig(rdev);
+	if (req & RUNNER_REQ_PARK)
+		rdev->parked = true;
+	if (req & RUNNER_REQ_STOP) {
+		rdev->stopping = true;
+		atomic_store(&rdev->state, RUNNER_PAUSED);
+	}
+}
+
+void runner_sleep(struct runner_dev *rdev, int timeout_ms)
+{
+	struct epoll_event events[2];
+
+	/* Announced first, looked at again after: whoever pushes after our look sees the flag. */
+	atomic_store(&rdev->sleeping, true);
+	if (!atomic_load(&rdev->requests) && !atomic_load(&rdev->cmds_done.top) &&
+	    !atomic_load(&rdev->ios_done.top))
+		epoll_wait(rdev->epoll_fd, events, 2, timeout_ms);
+	atomic_store(&rdev->sleeping, false);
+}
+
+void runner_cmdproc(struct runner_dev *rdev)
+{
+	bool busy;
+
+	for (;;) {
+		busy = false;
+		if (atomic_load_explicit(&rdev->requests, memory_order_relaxed))
+			handle_requests(rdev);
+		if (!rdev->stopping && !rdev->parked)
+			busy |= drain_ring(rdev);
+		busy |= runner_io_reap(rdev);
+		busy |= runner_ops_reap(rdev);
+		runner_batch_flush(rdev);
+		tcmulib_processing_complete(rdev->dev);
+		if (busy)
+			continue;
+		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
+		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) &&
+		    !atomic_load(&rdev->reconfig_busy))
+			return;
+		runner_sleep(rdev, runner_io_timeout(rdev));
+	}
+}

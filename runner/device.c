@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a device: one function per step of its thread, and how the main thread asks. */
+#include "runner/device.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define ENGINE_WORKERS  16 /* of a device whose handler uses tcmur_io_* */
+#define REOPEN_EVERY_MS 5000
+
+static int watch(int epoll_fd, int fd)
+{
+	/* Edge-triggered: the kernel's event counter never has to be read. */
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* What its thread needs; when it fails it may be tried again. */
+static int init_fds(struct runner_dev *rdev)
+{
+	int ret;
+
+	rdev->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	rdev->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (rdev->wake_fd < 0 || rdev->epoll_fd < 0)
+		return -errno;
+	ret = watch(rdev->epoll_fd, rdev->wake_fd);
+	return ret ? ret : watch(rdev->epoll_fd, tcmu_dev_get_fd(rdev->dev));
+}
+
+static void close_fds(struct runner_dev *rdev)
+{
+	if (rdev->wake_fd >= 0)
+		close(rdev->wake_fd);
+	if (rdev->epoll_fd >= 0)
+		close(rdev->epoll_fd);
+	rdev->wake_fd = rdev->epoll_fd = -1;
+}
+
+struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_handler *entry,
+				  bool existed, void (*ended)(struct runner_dev *rdev))
+{
+	struct runner_dev *rdev = g_new0(struct runner_dev, 1);
+	int threads = entry->handler.nr_threads ? entry->handler.nr_threads : ENGINE_WORKERS;
+
+	rdev->dev = dev;
+	rdev->entry = entry;
+	rdev->handler = &entry->handler;
+	rdev->existed = existed;
+	rdev->ended = ended;
+	rdev->wake_fd = rdev->epoll_fd = -1;
+	rdev->batch_last = &rdev->batch_first;
+	rdev->bounce_last = &rdev->bounce_first;
+	list_init(&rdev->node);
+	mpsc_init(&rdev->cmds_done);
+	mpsc_init(&rdev->ios_done);
+	runner_workers_init(&rdev->workers, (unsigned int)threads);
+	tcmu_dev_set_private(dev, rdev);
+	return rdev;
+}
+
+void runner_dev_free(struct runner_dev *rdev)
+{
+	if (rdev->has_thread)
+		pthread_join(rdev->thread, NULL);
+	runner_workers_fini(&rdev->workers);
+	close_fds(rdev);
+	free(rdev->own);
+	free(rdev->bounce);
+	list_del(&rdev->node);
+	g_free(rdev);
+}
+
+/* ---- any thread ---- */
+
+void runner_dev_wake(struct runner_dev *rdev)
+{
+	uint64_t one = 1;
+
+	/* One wake per sleep: whoever takes the flag down writes. */
+	if (!atomic_load(&rdev->sleeping) || !atomic_exchange(&rdev->sleeping, false))
+		return;
+	/* Fails only when the counter is full, and then the thread is woken already. */
+	if (write(rdev->wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void runner_dev_request(struct runner_dev *rdev, unsigned int req)
+{
+	atomic_fetch_or(&rdev->requests, req);
+	runner_dev_wake(rdev);
+}
+
+bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind)
+{
+	return atomic_compare_exchange_strong(&rdev->reply, &kind, RUNNER_REPLY_NONE);
+}
+
+/* ---- the device's thread ---- */
+
+static bool block_size_ok(struct runner_dev *rdev)
+{
+	uint32_t size = tcmu_dev_get_block_size(rdev->dev);
+
+	if (size >= 512 && size <= 65536 && !(size & (size - 1)))
+		return true;
+	tcmu_dev_err(
+		rdev->dev,
+		"a block size of %u bytes cannot be served: write hw_block_size=512 or 4096 (a "
+		"power of 2 up to 65536) to 'control' before 'enable'",
+		size);
+	return false;
+}
+
+static int open_handler(struct runner_dev *rdev, bool reopen)
+{
+	int ret;
+
+	atomic_store(&rdev->state, RUNNER_OPENING);
+	if (!block_size_ok(rdev))
+		return -EINVAL;
+	ret = rdev->handler->open(rdev->dev, reopen);
+	if (ret > 0) /* old handlers return a positive errno or 1 */
+		ret = ret < 4096 ? -ret : -EIO;
+	if (ret)
+		return ret;
+	if (!block_size_ok(rdev)) { /* the handler may have changed it */
+		rdev->handler->close(rdev->dev);
+		return -EINVAL;
+	}
+	if (!tcmu_dev_get_num_lbas(rdev->dev)) {
+		tcmu_dev_err(rdev->dev,
+			     "handler '%s' reports no size, and configfs has none: write "
+			     "dev_size=BYTES to 'control' before 'enable'",
+			     rdev->handler->subtype);
+		rdev->handler->close(rdev->dev);
+		return -EINVAL;
+	}
+	rdev->opened = true;
+	return 0;
+}
+
+static void close_handler(struct runner_dev *rdev)
+{
+	atomic_store(&rdev->state, RUNNER_CLOSING);
+	if (rdev->opened)
+		rdev->handler->close(rdev->dev);
+	rdev->opened = false;
+}
+
+/* The first open. On failure the reply is given here, and the device ends unless it existed. */
+static int open_first(struct runner_dev *rdev)
+{
+	int ret = open_handler(rdev, false);
+	bool ours;
+
+	if (rdev->existed)
+		return ret ? ret : tcmulib_device_start(rdev->dev);
+	/* From here the deadline cannot strike: only now may the ring be mapped, since at the
+	 * deadline the kernel frees it. */
+	ours = runner_dev_claim_reply(rdev, RUNNER_REPLY_ADDED);
+	if (!ours) {
+		tcmu_dev_warn(rdev->dev,
+			      "opened, but too late: the kernel was told that it timed out");
+		return -ETIMEDOUT;
+	}
+	if (!ret)
+		ret = tcmulib_device_start(rdev->dev);
+	if (ret) {
+		close_handler(rdev);
+		tcmulib_event_done(rdev->dev, ret);
+	}
+	return ret;
+}
+
+static bool stop_asked(struct runner_dev *rdev)
+{
+	return atomic_load(&rdev->requests) & RUNNER_REQ_STOP;
+}
+
+static int64_t now_ms(void)
+{
+	return g_get_monotonic_time() / 1000;
+}
+
+/* Until it is time to try again, or a stop is asked for; commands that come in do not count. */
+static void wait_to_retry(struct runner_dev *rdev)
+{
+	int64_t until = now_ms() + REOPEN_EVERY_MS, left;
+
+	while ((left = until - now_ms()) > 0 && !stop_asked(rdev)) {
+		runner_sleep(rdev, (int)left);
+		if (!(atomic_load(&rdev->requests) & RUNNER_REQ_RECONFIG))
+			continue;
+		atomic_fetch_and(&rdev->requests, ~RUNNER_REQ_RECONFIG);
+		if (runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG))
+			tcmulib_event_done(rdev->dev, -ENODEV);
+		atomic_store(&rdev->reconfig_busy, false);
+	}
+}
+
+/* A device that the kernel has already: its commands wait in the ring, so we try until it opens. */
+static int open_again(struct runner_dev *rdev, int err)
+{
+	int said = 0;
+
+	while (err && !stop_asked(rdev)) {
+		close_handler(rdev);
+		atomic_store(&rdev->state, RUNNER_FAILED);
+		if (err != said)
+			tcmu_dev_err(
+				rdev->dev,
+				"cannot be served: %s; its commands wait, and it is tried again "
+				"every %d s",
+				strerror(-err), REOPEN_EVERY_MS / 1000);
+		said = err;
+		wait_to_retry(rdev);
+		if (stop_asked(rdev))
+			break;
+		err = open_handler(rdev, true);
+		if (!err)
+			err = tcmulib_device_start(rdev->dev);
+	}
+	return err;
+}
+
+static gboolean notify_ended(gpointer arg)
+{
+	struct runner_dev *rdev = arg;
+
+	rdev->ended(rdev);
+	return G_SOURCE_REMOVE;
+}
+
+static void *device_main(void *arg)
+{
+	struct runner_dev *rdev = arg;
+	int err;
+
+	pthread_setname_np(pthread_self(), "tcmu-device");
+	err = open_first(rdev);
+	if (err && rdev->existed)
+		err = open_again(rdev, err);
+	if (!err) {
+		atomic_store(&rdev->state, RUNNER_RUNNING);
+		if (!rdev->existed)
+			tcmulib_event_done(rdev->dev, 0);
+		runner_dev_restore_write_cache(rdev);
+		runner_cmdproc(rdev);
+		/* Whoever has completed the last command may still be about to wake us. */
+		while (atomic_load(&rdev->completing))
+			sched_yield();
+		tcmulib_device_stop(rdev->dev);
+	}
+	close_handler(rdev);
+	/* REMOVED is answered when the storage is closed, so that a new device may open it. */
+	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_REMOVED))
+		tcmulib_event_done(rdev->dev, 0);
+	atomic_store(&rdev->state, RUNNER_GONE);
+	g_idle_add_full(G_PRIORITY_DEFAULT, notify_ended, rdev, NULL);
+	return NULL;
+}
+
+int runner_dev_start(struct runner_dev *rdev)
+{
+	int ret = init_fds(rdev);
+
+	if (!ret)
+		ret = -pthread_create(&rdev->thread, NULL, device_main, rdev);
+	if (ret)
+		close_fds(rdev);
+	rdev->has_thread = !ret;
+	return ret;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One logical unit in the runner: its thread, its state, what is asked of it.
+ *
+ * The device's thread owns everything here but the fields marked otherwise. The main thread asks by
+ * runner_dev_request() and is told by the two notify callbacks, which run on the main thread.
+ */
+#ifndef RUNNER_DEVICE_H
+#define RUNNER_DEVICE_H
+
+#include <glib.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runner/registry.h"
+#include "runner/workers.h"
+#include "tcmu-runner.h"
+#include "util/list.h"
+#include "util/mpsc.h"
+
+struct runner_cmd;
+
+enum runner_state {
+	RUNNER_DISCOVERED, /* known, its thread not yet started */
+	RUNNER_OPENING,    /* in the handler's open() */
+	RUNNER_RUNNING,
+	RUNNER_PAUSED,  /* consumes nothing, finishes what is in flight */
+	RUNNER_CLOSING, /* in the handler's close() */
+	RUNNER_GONE,    /* the thread has ended or is about to */
+	RUNNER_FAILED,  /* open() failed on a device that the kernel already has: tried again */
+};
+
+/* What the main thread asks for: bits of runner_dev.requests. */
+#define RUNNER_REQ_STOP     (1u << 0) /* finish what is in flight, close, end the thread */
+#define RUNNER_REQ_RECONFIG (1u << 1) /* runner_dev.reconfig is filled */
+#define RUNNER_REQ_PARK     (1u << 2) /* a handler broke a rule: consume nothing more */
+
+/* The answer that a configfs writer waits for: given exactly once, by whoever claims it. The kernel has
+ * one event at a time for a device; a handler that comes back after the deadline may find another. */
+enum runner_reply {
+	RUNNER_REPLY_NONE,
+	RUNNER_REPLY_ADDED,
+	RUNNER_REPLY_RECONFIG,
+	RUNNER_REPLY_REMOVED,
+};
+
+/* Unit attentions. */
+#define RUNNER_UA_CAPACITY_CHANGED (1u << 0) /* 2A/09 */
+#define RUNNER_UA_MODE_CHANGED     (1u << 1) /* 2A/01 */
+
+struct runner_dev {
+	struct tcmu_device *dev;
+	const struct runner_handler *entry;  /* the registry's, outlives the device */
+	const struct tcmur_handler *handler; /* &entry->handler */
+	void *handler_private;
+
+	_Atomic(enum runner_state) state;      /* any thread may read */
+	_Atomic(unsigned int) requests;        /* any thread */
+	_Atomic(enum runner_reply) reply;      /* any thread */
+	_Atomic(unsigned int) unit_attentions; /* RUNNER_UA_*: each told to one command */
+	_Atomic(bool) sleeping; /* the thread is in, or on its way into, epoll_wait */
+	int wake_fd;            /* eventfd */
+	int epoll_fd;
+	bool existed;  /* enabled before our start: no reply, retried */
+	bool stopping; /* RUNNER_REQ_STOP was seen */
+	bool parked;
+	bool opened;
+
+	_Atomic(int) completing; /* threads between their push into cmds_done and the wake-up */
+	struct mpsc cmds_done;   /* runner_cmd.node: operations that have an outcome */
+	struct mpsc ios_done;    /* tcmur_io: engine calls that have a result */
+	struct runner_workers workers;
+	struct runner_job *batch_first,
+		**batch_last; /* for the workers, handed over once per round */
+	unsigned int batch_count;
+	struct tcmur_io *timers; /* sorted by deadline */
+
+	/* A command of our own, for what a reconfig needs from the handler. */
+	struct runner_cmd *own;
+	struct tcmulib_cmd own_lib;
+	uint8_t own_cdb[16];
+
+	void *bounce;
+	struct runner_cmd *bounce_owner;
+	struct runner_cmd *bounce_first, **bounce_last; /* waiting for it */
+
+	/* Main thread. */
+	struct list node;
+	pthread_t thread;
+	bool has_thread;
+	bool leaving;   /* told to stop: its config string may come again before it has closed */
+	guint deadline; /* GLib source of the pending reply */
+	void (*ended)(struct runner_dev *rdev);
+
+	/* Filled by the main thread before RUNNER_REQ_RECONFIG, read by the device's thread, which
+	 * has done with it when it clears reconfig_busy. */
+	_Atomic(bool) reconfig_busy;
+	struct tcmulib_cfg_info reconfig;
+	char reconfig_cfg[512];
+	bool cache_before; /* WCE, for a change of it that comes to nothing */
+};
+
+/* Main thread. A device in state DISCOVERED; ended() is called on the main thread when its thread
+ * has ended. */
+struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_handler *entry,
+				  bool existed, void (*ended)(struct runner_dev *rdev));
+/* Main thread. Starts the thread, which opens and serves. 0 or -errno. */
+int runner_dev_start(struct runner_dev *rdev);
+/* Main thread, after ended() or before start: joins and frees. The tcmu_device is not touched. */
+void runner_dev_free(struct runner_dev *rdev);
+
+/* Any thread. */
+void runner_dev_request(struct runner_dev *rdev, unsigned int req);
+/* Any thread: wakes the device's thread if it sleeps. */
+void runner_dev_wake(struct runner_dev *rdev);
+/* Any thread: true for the one caller that now has to give the reply of this kind. */
+bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind);
+/* The next command that may report it gets this unit attention, RUNNER_UA_*. Any thread. */
+void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua);
+/* Takes one that waits: its additional sense code as asc << 8 | ascq, 0 if there is none. */
+unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev);
+/* Sets WCE, also for the daemon that comes after this one: initiators do not notice a restart. */
+void runner_dev_set_write_cache(struct runner_dev *rdev, bool on);
+/* At the start, on the device's thread: as the last daemon left it. */
+void runner_dev_restore_write_cache(struct runner_dev *rdev);
+
+static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
+{
+	return tcmu_dev_get_private(dev);
+}
+
+/* runner/cmdproc.c: serves the ring until a stop is asked for and nothing is in flight. */
+void runner_cmdproc(struct runner_dev *rdev);
+/* runner/cmdproc.c: sleeps until woken, at most timeout_ms (-1: for ever); for the retry of open(). */
+void runner_sleep(struct runner_dev *rdev, int timeout_ms);
+
+/* runner/dispatch.c: a new command from the ring. */
+void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);
+size_t runner_cmd_size(const struct runner_dev *rdev); /* bytes of a runner_cmd with its cmd_priv */
+
+/* runner/ops.c: runs the steps of operations that have an outcome. True if there were any. */
+bool runner_ops_reap(struct runner_dev *rdev);
+/* runner/ops.c, any thread: a handler broke the rule in reason; the device is parked. */
+void runner_ops_fault(struct runner_dev *rdev, const char *reason);
+
+/* runner/io.c: runs done() of engine calls that have a result, and timers. True if there were any. */
+bool runner_io_reap(struct runner_dev *rdev);
+/* Milliseconds until the next timer, -1: none. */
+int runner_io_timeout(const struct runner_dev *rdev);
+/* Gives the round's jobs to the workers, with one lock. */
+void runner_batch_flush(struct runner_dev *rdev);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The I/O engine for fd-based handlers, over the device's worker threads. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runner/device.h"
+
+/* What tcmur_io.priv holds: the request until run() has finished, then the result. */
+struct io_job {
+	union {
+		struct runner_job job;
+		struct mpsc_node done;
+		struct tcmur_io *next_timer;
+	};
+	struct runner_dev *rdev;
+	union {
+		const struct iovec *iov;
+		int64_t (*fn)(struct tcmur_io *io);
+		uint64_t len;
+		uint64_t progress; /* result */
+	};
+	union {
+		int64_t off;
+		int64_t deadline; /* ns, CLOCK_MONOTONIC */
+		int64_t res;      /* result */
+	};
+	union {
+		uint32_t iov_cnt;
+		int mode;
+	};
+	int fd;
+};
+static_assert(sizeof(struct io_job) == sizeof(((struct tcmur_io *)0)->priv), "tcmur_io.priv");
+
+#define IO_WINDOW         64   /* iovecs copied at a time to continue a short transfer */
+#define IO_EAGAIN_RETRIES 1000 /* of 1 ms */
+
+static struct io_job *io_job(struct tcmur_io *io)
+{
+	return (struct io_job *)(void *)io->priv;
+}
+
+static struct tcmur_io *io_of(struct io_job *io)
+{
+	return container_of((void *)io, struct tcmur_io, priv);
+}
+
+static void io_finish(struct io_job *io, int64_t res, uint64_t progress)
+{
+	struct runner_dev *rdev = io->rdev;
+
+	io->res = res;
+	io->progress = progress;
+	mpsc_push(&rdev->ios_done, &io->done);
+	runner_dev_wake(rdev);
+}
+
+/* ---- transfers, on a worker ---- */
+
+/* Where a transfer stands in the caller's iovecs, which are not changed. */
+struct cursor {
+	const struct iovec *iov;
+	size_t cnt;
+	size_t skip; /* bytes of iov[0] that are done */
+	struct iovec window[IO_WINDOW];
+};
+
+/* The iovecs still to transfer; *cnt of them. Without a skip they are the caller's own. */
+static const struct iovec *cursor_window(struct cursor *c, size_t *cnt)
+{
+	if (!c->skip) {
+		*cnt = c->cnt < IOV_MAX ? c->cnt : IOV_MAX;
+		return c->iov;
+	}
+	*cnt = c->cnt < IO_WINDOW ? c->cnt : IO_WINDOW;
+	memcpy(c->window, c->iov, *cnt * sizeof(c->window[0]));
+	c->window[0].iov_base = (char *)c->window[0].iov_base + c->skip;
+	c->window[0].iov_len -= c->skip;
+	return c->window;
+}
+
+static void cursor_advance(struct cursor *c, size_t bytes)
+{
+	while (c->cnt && bytes >= c->iov[0].iov_len - c->skip) {
+		bytes -= c->iov[0].iov_len - c->skip;
+		c->skip = 0;
+		c->iov++;
+		c->cnt--;
+	}
+	c->skip += bytes;
+}
+
+static void nap_1ms(void)
+{
+	struct timespec ts = { .tv_nsec = 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static void run_transfer(struct io_job *io,
+			 ssize_t (*xfer)(int fd, const struct iovec *iov, int cnt, off_t off))
+{
+	struct cursor c = { .iov = io->iov, .cnt = io->iov_cnt };
+	int eagain = 0;
+	uint64_t done = 0;
+
+	cursor_advance(&c, 0); /* passes empty iovecs */
+	while (c.cnt) {
+		size_t cnt;
+		const struct iovec *iov = cursor_window(&c, &cnt);
+		ssize_t ret = xfer(io->fd, iov, (int)cnt, io->off + (int64_t)done);
+
+		if (ret > 0) {
+			done += (uint64_t)ret;
+			cursor_advance(&c, (size_t)ret);
+		} else if (ret == 0) {
+			break; /* end of file */
+		} else if (errno == EAGAIN && eagain++ < IO_EAGAIN_RETRIES) {
+			nap_1ms();
+		} else if (errno != EINTR) {
+			io_finish(io, -errno, done);
+			return;
+		}
+	}
+	io_finish(io, (int64_t)done, done);
+}
+
+static ssize_t xfer_read(int fd, const struct iovec *iov, int cnt, off_t off)
+{
+	return preadv(fd, iov, cnt, off);
+}
+
+static ssize_t xfer_write(int fd, const struct iovec *iov, int cnt, off_t off)
+{
+	return pwritev(fd, iov, cnt, off);
+}
+
+static ssize_t xfer_write_fua(int fd, const struct iovec *iov, int cnt, off_t off)
+{
+	ssize_t ret = pwritev2(fd, iov, cnt, off, RWF_DSYNC);
+
+	if (ret < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+		ret = pwritev(fd, iov, cnt, off);
+		if (ret > 0 && fdatasync(fd) < 0)
+			return -1;
+	}
+	return ret;
+}
+
+static void run_read(struct runner_job *job)
+{
+	run_transfer((struct io_job *)job, xfer_read);
+}
+
+static void run_write(struct runner_job *job)
+{
+	run_transfer((struct io_job *)job, xfer_write);
+}
+
+static void run_write_fua(struct runner_job *job)
+{
+	run_transfer((struct io_job *)job, xfer_write_fua);
+}
+
+static void run_fsync(struct runner_job *job)
+{
+	struct io_job *io = (struct io_job *)job;
+	int ret;
+
+	do {
+		ret = fdatasync(io->fd);
+	} while (ret < 0 && errno == EINTR);
+	io_finish(io, ret < 0 ? -errno : 0, 0);
+}
+
+static void run_fallocate(struct runner_job *job)
+{
+	struct io_job *io = (struct io_job *)job;
+	int ret;
+
+	do {
+		ret = fallocate(io->fd, io->mode, io->off, (off_t)io->len);
+	} while (ret < 0 && errno == EINTR);
+	io_finish(io, ret < 0 ? -errno : 0, 0);
+}
+
+static void run_work(struct runner_job *job)
+{
+	struct io_job *io = (struct io_job *)job;
+
+	io_finish(io, io->fn(io_of(io)), 0);
+}
+
+/* ---- submission, on the device's thread ---- */
+
+static struct io_job *io_prepare(struct tcmu_device *dev, struct tcmur_io *io, int fd, off_t off)
+{
+	struct io_job *ij = io_job(io);
+
+	ij->rdev = runner_dev_of(dev);
+	ij->fd = fd;
+	ij->off = off;
+	return ij;
+}
+
+static void io_submit(struct io_job *io, void (*run)(struct runner_job *job))
+{
+	struct runner_dev *rdev = io->rdev;
+
+	io->job.run = run;
+	io->job.next = NULL;
+	*rdev->batch_last = &io->job;
+	rdev->batch_last = &io->job.next;
+	rdev->batch_count++;
+}
+
+void runner_batch_flush(struct runner_dev *rdev)
+{
+	if (!rdev->batch_count)
+		return;
+	runner_workers_submit(&rdev->workers, rdev->batch_first, rdev->batch_last,
+			      rdev->batch_count);
+	rdev->batch_first = NULL;
+	rdev->batch_last = &rdev->batch_first;
+	rdev->batch_count = 0;
+}
+
+void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
+		    size_t iov_cnt, off_t off)
+{
+	struct io_job *ij = io_prepare(dev, io, fd, off);
+
+	ij->iov = iov;
+	ij->iov_cnt = (uint32_t)iov_cnt;
+	io_submit(ij, run_read);
+}
+
+void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
+		     size_t iov_cnt, off_t off, unsigned int flags)
+{
+	struct io_job *ij = io_prepare(dev, io, fd, off);
+
+	ij->iov = iov;
+	ij->iov_cnt = (uint32_t)iov_cnt;
+	io_submit(ij, flags & TCMUR_IO_FUA ? run_write_fua : run_write);
+}
+
+void tcmur_io_fsync(struct tcmu_device *dev, struct tcmur_io *io, int fd)
+{
+	io_submit(io_prepare(dev, io, fd, 0), run_fsync);
+}
+
+void tcmur_io_fallocate(struct tcmu_device *dev, struct tcmur_io *io, int fd, int mode, off_t off,
+			off_t len)
+{
+	struct io_job *ij = io_prepare(dev, io, fd, off);
+
+	ij->mode = mode;
+	ij->len = (uint64_t)len;
+	io_submit(ij, run_fallocate);
+}
+
+void tcmur_io_work(struct tcmu_device *dev, struct tcmur_io *io, int64_t (*fn)(struct tcmur_io *io))
+{
+	struct io_job *ij = io_prepare(dev, io, -1, 0);
+
+	ij->fn = fn;
+	io_submit(ij, run_work);
+}
+
+uint64_t tcmur_io_progress(const struct tcmur_io *io)
+{
+	return ((const struct io_job *)(const void *)io->priv)->progress;
+}
+
+/* ---- timers: a sorted list, few at a time ---- */
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec)
+{
+	struct io_job *ij = io_prepare(dev, io, -1, 0);
+	struct tcmur_io **at = &ij->rdev->timers;
+
+	ij->deadline = now_ns() + (int64_t)nsec;
+	while (*at && io_job(*at)->deadline <= ij->deadline)
+		at = &io_job(*at)->next_timer;
+	ij->next_timer = *at;
+	*at = io;
+}
+
+int runner_io_timeout(const struct runner_dev *rdev)
+{
+	int64_t left;
+
+	if (!rdev->timers)
+		return -1;
+	left = io_job(rdev->timers)->deadline - now_ns();
+	if (left <= 0)
+		return 0;
+	left = (left + 999999) / 1000000; /* up: waking early would only spin */
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static bool reap_timers(struct runner_dev *rdev)
+{
+	bool any = false;
+
+	while (rdev->timers && io_job(rdev->timers)->deadline <= now_ns()) {
+		struct tcmur_io *io = rdev->timers;
+
+		rdev->timers = io_job(io)->next_timer;
+		io->done(io, 0);
+		any = true;
+	}
+	return any;
+}
+
+bool runner_io_reap(struct runner_dev *rdev)
+{
+	struct mpsc_node *node = mpsc_take(&rdev->ios_done);
+	bool any = rdev->timers && reap_timers(rdev);
+
+	while (node) {
+		struct io_job *io = container_of(node, struct io_job, done);
+		struct tcmur_io *pub = io_of(io);
+
+		node = node->next; /* before done(): the job may be reused in it */
+		pub->done(pub, io->res);
+		any = true;
+	}
+	return any;
+}

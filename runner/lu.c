@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The logical unit of a device as the pure functions of scsi/ want it. */
+#include <string.h>
+
+#include "runner/device.h"
+#include "runner/runner.h"
+
+void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
+{
+	struct tcmu_device *dev = rdev->dev;
+	char company_id[16] = "";
+
+	*lu = (struct scsi_lu) {
+		.num_lbas = tcmu_dev_get_num_lbas(dev),
+		.block_size = tcmu_dev_get_block_size(dev),
+		.phys_exponent = tcmu_dev_get_phys_exponent(dev),
+		.max_xfer_len = tcmu_dev_get_max_xfer_len(dev),
+		.opt_xfer_len = tcmu_dev_get_max_xfer_len(dev),
+		.max_unmap_len = tcmu_dev_get_max_unmap_len(dev),
+		.opt_unmap_gran = tcmu_dev_get_opt_unmap_gran(dev),
+		.unmap_gran_align = tcmu_dev_get_unmap_gran_align(dev),
+		.write_cache = tcmu_dev_get_write_cache_enabled(dev),
+		.write_protect = tcmu_dev_get_write_protect_enabled(dev),
+		.solid_state = tcmu_dev_get_solid_state_media(dev),
+		.unmap = tcmu_dev_get_unmap_enabled(dev),
+		.unmap_zeroes = tcmu_dev_get_unmap_zeroes(dev),
+		.vendor = "LIO-ORG",
+		.product = "TCMU device",
+		.revision = "0002",
+	};
+	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev), sizeof(lu->name));
+	if (!with_wwn)
+		return;
+	tcmu_dev_read_wwn(dev, "vpd_unit_serial", lu->serial, sizeof(lu->serial));
+	tcmu_dev_read_wwn(dev, "vendor_id", lu->vendor, sizeof(lu->vendor));
+	tcmu_dev_read_wwn(dev, "product_id", lu->product, sizeof(lu->product));
+	tcmu_dev_read_wwn(dev, "revision", lu->revision, sizeof(lu->revision));
+	tcmu_dev_read_wwn(dev, "company_id", company_id, sizeof(company_id));
+	lu->company_id = (uint32_t)g_ascii_strtoull(company_id, NULL, 16);
+}
+
+/* ---- unit attentions and the write cache ---- */
+
+void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua)
+{
+	atomic_fetch_or(&rdev->unit_attentions, ua);
+}
+
+unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev)
+{
+	unsigned int uas = atomic_load_explicit(&rdev->unit_attentions, memory_order_relaxed);
+
+	if (uas & RUNNER_UA_CAPACITY_CHANGED) {
+		atomic_fetch_and(&rdev->unit_attentions, ~RUNNER_UA_CAPACITY_CHANGED);
+		return 0x2a09;
+	}
+	if (uas & RUNNER_UA_MODE_CHANGED) {
+		atomic_fetch_and(&rdev->unit_attentions, ~RUNNER_UA_MODE_CHANGED);
+		return 0x2a01;
+	}
+	return 0;
+}
+
+/* Notes in the device (tcmulib_device_set_note()). */
+enum note { NOTE_NONE, NOTE_WRITE_CACHE_OFF, NOTE_WRITE_CACHE_ON };
+
+void runner_dev_set_write_cache(struct runner_dev *rdev, bool on)
+{
+	tcmu_dev_set_write_cache_enabled(rdev->dev, on);
+	tcmulib_device_set_note(rdev->dev, on ? NOTE_WRITE_CACHE_ON : NOTE_WRITE_CACHE_OFF);
+}
+
+void runner_dev_restore_write_cache(struct runner_dev *rdev)
+{
+	if (tcmulib_device_note(rdev->dev) == NOTE_WRITE_CACHE_OFF)
+		tcmu_dev_set_write_cache_enabled(rdev->dev, false);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All devices together, on the main thread: kernel events to devices, deadlines, the orderly end.
+ * Nothing here blocks on a handler. Needs a running GLib main loop (default context). */
+#ifndef RUNNER_MANAGER_H
+#define RUNNER_MANAGER_H
+
+#include <stdbool.h>
+
+struct runner_limits {
+	unsigned int open_sec;  /* the answer to ADDED and RECONFIG at the latest */
+	unsigned int close_sec; /* the answer to REMOVED at the latest */
+	unsigned int stop_sec;  /* runner_stop() gives up on hung devices */
+};
+
+/* Connects to the kernel, with a device for each that exists already. 0 or -errno. */
+int runner_start(const struct runner_limits *limits);
+
+/* Devices that are served or about to be. */
+unsigned int runner_device_count(void);
+
+/* Stops all devices: what is in flight is finished. done(hung) is called from the main loop, hung
+ * being the number of devices that did not end in time; with 0 all has been released. */
+void runner_stop(void (*done)(unsigned int hung));
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on a handler, whatever its kind, and their way back to the device's thread. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "runner/device.h"
+#include "runner/runner.h"
+
+/* runner_cmd.work.kind */
+enum op_kind { OP_READ, OP_WRITE, OP_FLUSH, OP_UNMAP, OP_WRITESAME, OP_HANDLE_CMD };
+
+/* The handler's outcome, from any thread. */
+static void op_done(struct runner_cmd *rc, int sts)
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	if (atomic_exchange_explicit(&rc->pending, 0, memory_order_acq_rel) != 1) {
+		runner_ops_fault(rdev, "it completed a command twice");
+		return;
+	}
+	rc->sts = sts;
+	/* rdev must outlive the wake-up, although rc may be finished by then. */
+	atomic_fetch_add(&rdev->completing, 1);
+	mpsc_push(&rdev->cmds_done, &rc->node);
+	runner_dev_wake(rdev);
+	atomic_fetch_sub(&rdev->completing, 1);
+}
+
+void tcmur_cmd_complete(struct tcmu_device *dev, struct tcmur_cmd *cmd, int sts)
+{
+	(void)dev;
+	op_done(container_of(cmd, struct runner_cmd, pub), sts);
+}
+
+void runner_ops_fault(struct runner_dev *rdev, const char *reason)
+{
+	tcmu_dev_err(
+		rdev->dev,
+		"handler '%s' is at fault: %s. The device is parked: it takes no more commands; "
+		"delete it, or restart the daemon with a repaired handler",
+		rdev->handler->subtype, reason);
+	assert(!"a handler broke the rules of tcmu-runner.h");
+	runner_dev_request(rdev, RUNNER_REQ_PARK);
+}
+
+bool runner_ops_reap(struct runner_dev *rdev)
+{
+	struct mpsc_node *node = mpsc_take(&rdev->cmds_done);
+	bool any = node;
+
+	while (node) {
+		struct runner_cmd *rc = container_of(node, struct runner_cmd, node);
+
+		node = node->next; /* before the step: it may end the command */
+		rc->step(rc, rc->sts);
+	}
+	return any;
+}
+
+static int call_handler(struct runner_cmd *rc)
+{
+	const struct tcmur_handler *h = rc->rdev->handler;
+	struct tcmu_device *dev = rc->rdev->dev;
+	struct tcmur_cmd *cmd = &rc->pub;
+
+	switch ((enum op_kind)rc->work.kind) {
+	case OP_READ:
+		return h->read(dev, cmd, rc->work.iov, rc->work.iov_cnt, rc->work.len,
+			       (off_t)rc->work.off);
+	case OP_WRITE:
+		return h->write(dev, cmd, rc->work.iov, rc->work.iov_cnt, rc->work.len,
+				(off_t)rc->work.off);
+	case OP_FLUSH:
+		return h->flush(dev, cmd);
+	case OP_UNMAP:
+		return h->unmap(dev, cmd, rc->work.off, rc->work.len);
+	case OP_WRITESAME:
+		return h->writesame(dev, cmd, rc->work.off, rc->work.len, rc->work.iov,
+				    rc->work.iov_cnt);
+	case OP_HANDLE_CMD:
+		return h->handle_cmd(dev, cmd);
+	}
+	return TCMU_STS_HW_ERR;
+}
+
+/* Calls the handler here. With ASYNC_HANDLED it may have completed rc already, and rc may even have
+ * been finished and reused: nothing of it is touched after that. */
+static void op_call(struct runner_cmd *rc)
+{
+	bool old_async = rc->rdev->entry->old_style && !rc->rdev->handler->nr_threads;
+	int sts = call_handler(rc);
+
+	if (sts == TCMU_STS_ASYNC_HANDLED || (old_async && sts == TCMU_STS_OK))
+		return;
+	op_done(rc, sts);
+}
+
+static void op_call_on_worker(struct runner_job *job)
+{
+	op_call(container_of(job, struct runner_cmd, job));
+}
+
+static void op_start(struct runner_cmd *rc, enum op_kind kind,
+		     void (*step)(struct runner_cmd *rc, int sts))
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	rc->work.kind = kind;
+	rc->step = step;
+	atomic_store_explicit(&rc->pending, 1, memory_order_relaxed);
+	if (!rdev->handler->nr_threads) {
+		op_call(rc);
+		return;
+	}
+	rc->job.run = op_call_on_worker;
+	rc->job.next = NULL;
+	*rdev->batch_last = &rc->job;
+	rdev->batch_last = &rc->job.next;
+	rdev->batch_count++;
+}
+
+/* An operation that the handler does not have: its outcome takes the same way back. */
+static void op_answer(struct runner_cmd *rc, int sts, void (*step)(struct runner_cmd *rc, int sts))
+{
+	rc->step = step;
+	rc->sts = sts;
+	mpsc_push(&rc->rdev->cmds_done, &rc->node);
+}
+
+static void op_range(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
+		     uint64_t off)
+{
+	rc->work.iov = iov;
+	rc->work.iov_cnt = iov_cnt;
+	rc->work.len = len;
+	rc->work.off = off;
+}
+
+void runner_op_read(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
+		    uint64_t off, void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->read) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	op_range(rc, iov, iov_cnt, len, off);
+	op_start(rc, OP_READ, step);
+}
+
+/* FUA for a handler that does not honour it: the write, then a flush, then the caller's step. */
+static void write_then_flush(struct runner_cmd *rc, int sts)
+{
+	void (*step)(struct runner_cmd *, int) = rc->step_after_flush;
+
+	if (sts != TCMU_STS_OK)
+		step(rc, sts);
+	else
+		runner_op_flush(rc, step);
+}
+
+void runner_op_write(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
+		     uint64_t off, void (*step)(struct runner_cmd *rc, int sts))
+{
+	const struct tcmur_handler *h = rc->rdev->handler;
+
+	if (!h->write) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	if (rc->fua && !(h->flags & TCMUR_HANDLER_FUA) && h->flush) {
+		rc->step_after_flush = step;
+		step = write_then_flush;
+	}
+	op_range(rc, iov, iov_cnt, len, off);
+	op_start(rc, OP_WRITE, step);
+}
+
+void runner_op_flush(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->flush) {
+		op_answer(rc, TCMU_STS_OK, step);
+		return;
+	}
+	op_start(rc, OP_FLUSH, step);
+}
+
+void runner_op_unmap(struct runner_cmd *rc, uint64_t off, uint64_t len,
+		     void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->unmap) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	op_range(rc, NULL, 0, len, off);
+	op_start(rc, OP_UNMAP, step);
+}
+
+void runner_op_writesame(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iovec *iov,
+			 size_t iov_cnt, void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->writesame) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	op_range(rc, iov, iov_cnt, len, off);
+	op_start(rc, OP_WRITESAME, step);
+}
+
+void runner_op_handle_cmd(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))
+{
+	op_start(rc, OP_HANDLE_CMD, step);
+}
+
+/* ---- the bounce buffer: one owner, the others wait in order ---- */
+
+void runner_bounce_get(struct runner_cmd *rc, void (*got)(struct runner_cmd *rc, int sts))
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	if (rdev->bounce_owner) {
+		rc->step = got;
+		rc->next = NULL;
+		*rdev->bounce_last = rc;
+		rdev->bounce_last = &rc->next;
+		return;
+	}
+	if (!rdev->bounce && posix_memalign(&rdev->bounce, 4096, RUNNER_BOUNCE_SIZE)) {
+		rdev->bounce = NULL;
+		got(rc, TCMU_STS_NO_RESOURCE);
+		return;
+	}
+	rdev->bounce_owner = rc;
+	got(rc, TCMU_STS_OK);
+}
+
+void *runner_bounce(struct runner_cmd *rc)
+{
+	assert(rc->rdev->bounce_owner == rc);
+	return rc->rdev->bounce;
+}
+
+void runner_bounce_put(struct runner_cmd *rc)
+{
+	struct runner_dev *rdev = rc->rdev;
+	struct runner_cmd *next = rdev->bounce_first;
+
+	assert(rdev->bounce_owner == rc);
+	rdev->bounce_owner = next;
+	if (!next)
+		return;
+	rdev->bounce_first = next->next;
+	if (!rdev->bounce_first)
+		rdev->bounce_last = &rdev->bounce_first;
+	op_answer(next, TCMU_STS_OK, next->step);
+}
+
+/* ---- what handlers ask ---- */
+
+bool runner_hurry(const struct runner_cmd *rc)
+{
+	return rc->rdev->stopping;
+}
+
+struct tcmu_device *runner_tcmu(struct runner_cmd *rc)
+{
+	return rc->rdev->dev;
+}
+
+void *tcmur_cmd_priv(struct tcmur_cmd *cmd)
+{
+	return container_of(cmd, struct runner_cmd, pub) + 1;
+}
+
+bool tcmur_cmd_fua(struct tcmur_cmd *cmd)
+{
+	return container_of(cmd, struct runner_cmd, pub)->fua;
+}
+
+void tcmur_cmd_set_error_offset(struct tcmur_cmd *cmd, uint64_t off)
+{
+	struct runner_cmd *rc = container_of(cmd, struct runner_cmd, pub);
+
+	rc->error_off = off;
+	rc->error_off_valid = true;
+}
+
+void *tcmur_dev_get_private(struct tcmu_device *dev)
+{
+	return runner_dev_of(dev)->handler_private;
+}
+
+void tcmur_dev_set_private(struct tcmu_device *dev, void *priv)
+{
+	runner_dev_of(dev)->handler_private = priv;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READ, WRITE and SYNCHRONIZE CACHE: one handler operation between the command's own buffer and the
+ * storage, no copy.
+ */
+#include "runner/runner.h"
+
+#define CDB_FUA 0x08 /* byte 1 of READ and WRITE (10), (12), (16) */
+
+/* Makes iov describe exactly len bytes (it holds that much at least); how many iovecs it takes. */
+static size_t trim(struct iovec *iov, size_t iov_cnt, uint64_t len)
+{
+	size_t used = 0;
+
+	while (used < iov_cnt && len) {
+		if (iov[used].iov_len > len)
+			iov[used].iov_len = len;
+		len -= iov[used].iov_len;
+		used++;
+	}
+	return used;
+}
+
+/*
+ * Bytes to transfer: what the CDB asks for. The kernel does not compare it with the initiator's buffer:
+ * a READ into a smaller one gets the whole blocks that fit, a WRITE from a smaller one is refused, since
+ * GOOD would say that all of it was written. False: the command is answered already.
+ */
+static bool transfer_length(struct runner_cmd *rc, uint64_t *len)
+{
+	struct tcmu_device *dev = runner_tcmu(rc);
+	uint32_t block_size = tcmu_dev_get_block_size(dev);
+	uint32_t max_blocks = tcmu_dev_get_max_xfer_len(dev);
+
+	/* SBC-4 6.6.3, MAXIMUM TRANSFER LENGTH: more than what the Block Limits page reports. */
+	if (max_blocks && rc->blocks > max_blocks) {
+		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		return false;
+	}
+
+	*len = rc->data_len - rc->data_len % block_size;
+	if (rc->blocks < *len / block_size)
+		*len = rc->blocks * block_size;
+	if (rc->op->dir == SCSI_DIR_OUT && *len < rc->blocks * block_size) {
+		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		return false;
+	}
+	return true;
+}
+
+/* Only with GOOD: sense data come without a data length. */
+static void read_done(struct runner_cmd *rc, int sts)
+{
+	if (sts == TCMU_STS_OK && rc->state[0] < rc->data_len)
+		rc->pub.lib_cmd->read_len = (uint32_t)rc->state[0];
+	runner_finish(rc, sts);
+}
+
+static void read_data(struct runner_cmd *rc)
+{
+	struct tcmulib_cmd *cmd = rc->pub.lib_cmd;
+	uint64_t len;
+
+	if (!transfer_length(rc, &len))
+		return;
+	/* SBC-4 5.15, TRANSFER LENGTH: zero is not an error. */
+	if (!len) {
+		runner_finish_data(rc, NULL, 0);
+		return;
+	}
+	rc->state[0] = len;
+	runner_op_read(rc, cmd->iovec, trim(cmd->iovec, cmd->iov_cnt, len), len,
+		       tcmu_lba_to_byte(runner_tcmu(rc), rc->lba), read_done);
+}
+
+static void read_flushed(struct runner_cmd *rc, int sts)
+{
+	if (sts != TCMU_STS_OK)
+		runner_finish(rc, sts);
+	else
+		read_data(rc);
+}
+
+void runner_exec_read(struct runner_cmd *rc)
+{
+	bool fua = rc->op->flags & SCSI_F_FUA && rc->pub.lib_cmd->cdb[1] & CDB_FUA;
+
+	/* SBC-4 4.15.5: what a READ with FUA returns is on the medium; a volatile cache that may
+	 * hold something newer is written back first. */
+	if (fua && rc->blocks && tcmu_dev_get_write_cache_enabled(runner_tcmu(rc)))
+		runner_op_flush(rc, read_flushed);
+	else
+		read_data(rc);
+}
+
+/* With FUA, or the write cache off, runner_op_write() adds what the handler does not do itself. */
+void runner_exec_write(struct runner_cmd *rc)
+{
+	struct tcmulib_cmd *cmd = rc->pub.lib_cmd;
+	uint64_t len;
+
+	if (!transfer_length(rc, &len))
+		return;
+	if (!len) {
+		runner_finish(rc, TCMU_STS_OK);
+		return;
+	}
+	runner_op_write(rc, cmd->iovec, trim(cmd->iovec, cmd->iov_cnt, len), len,
+			tcmu_lba_to_byte(runner_tcmu(rc), rc->lba), runner_finish);
+}
+
+/*
+ * The range (0 blocks: to the end) has been checked; the whole cache is flushed whatever it is,
+ * which SBC-4 5.33 permits. IMMED asks for GOOD before the work is done: it is answered after it
+ * all the same. That is allowed too, no initiator depends on the speed of this command as it does
+ * on the truth of its answer, and an error still finds the command that it belongs to.
+ */
+void runner_exec_sync_cache(struct runner_cmd *rc)
+{
+	runner_op_flush(rc, runner_finish);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VERIFY: reads the medium through the device's bounce buffer, a piece at a time, and compares it
+ * with the data-out buffer as BYTCHK says (SBC-4 5.36).
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "runner/runner.h"
+
+enum bytchk {
+	BYTCHK_MEDIUM = 0, /* readable is enough */
+	BYTCHK_ALL = 1,    /* data-out has every block */
+	BYTCHK_ONE = 3,    /* data-out has one block, all on the medium are equal to it */
+};
+
+struct verify_state {
+	uint64_t done;      /* bytes verified */
+	uint64_t total;     /* bytes to verify */
+	struct iovec *data; /* BYTCHK_ALL: what comes next in the data-out buffer */
+	struct iovec chunk; /* the piece of the bounce buffer that is being read */
+	uint32_t chunk_len;
+	uint32_t block_size;
+	uint8_t bytchk;
+};
+static_assert(sizeof(struct verify_state) <= sizeof(((struct runner_cmd *)0)->state),
+	      "verify_state does not fit");
+
+static struct verify_state *state_of(struct runner_cmd *rc)
+{
+	return (struct verify_state *)rc->state;
+}
+
+static void end(struct runner_cmd *rc, int sts)
+{
+	runner_bounce_put(rc);
+	runner_finish(rc, sts);
+}
+
+/* Offset of the first byte of the chunk that differs, -1 if there is none. */
+static int64_t compare_chunk(struct runner_cmd *rc)
+{
+	struct verify_state *st = state_of(rc);
+	uint8_t *medium = runner_bounce(rc);
+	int64_t diff;
+
+	switch (st->bytchk) {
+	case BYTCHK_ALL:
+		diff = tcmu_iovec_compare(medium, st->data, st->chunk_len);
+		if (diff < 0)
+			st->data += tcmu_iovec_seek(st->data, st->chunk_len);
+		return diff;
+	case BYTCHK_ONE:
+		for (uint32_t off = 0; off < st->chunk_len; off += st->block_size) {
+			diff = tcmu_iovec_compare(medium + off, st->data, st->block_size);
+			if (diff >= 0)
+				return off + diff;
+		}
+		return -1;
+	default:
+		return -1;
+	}
+}
+
+static void chunk_read(struct runner_cmd *rc, int sts);
+
+static void read_chunk(struct runner_cmd *rc)
+{
+	struct verify_state *st = state_of(rc);
+	uint64_t left = st->total - st->done;
+	uint32_t most = RUNNER_BOUNCE_SIZE - RUNNER_BOUNCE_SIZE % st->block_size;
+
+	st->chunk_len = left < most ? (uint32_t)left : most;
+	st->chunk.iov_base = runner_bounce(rc);
+	st->chunk.iov_len = st->chunk_len;
+	runner_op_read(rc, &st->chunk, 1, st->chunk_len,
+		       tcmu_lba_to_byte(runner_tcmu(rc), rc->lba) + st->done, chunk_read);
+}
+
+static void chunk_read(struct runner_cmd *rc, int sts)
+{
+	struct verify_state *st = state_of(rc);
+	int64_t diff;
+
+	if (sts != TCMU_STS_OK) {
+		end(rc, sts);
+		return;
+	}
+	diff = compare_chunk(rc);
+	if (diff >= 0) {
+		struct scsi_sense sense;
+
+		/* SPC-5 4.4.2: with MISCOMPARE, INFORMATION is where the data differ first, counted
+		 * from the first byte that was verified. */
+		scsi_sense_from_sts(TCMU_STS_MISCOMPARE, &sense);
+		sense.has_info = true;
+		sense.info = st->done + (uint64_t)diff;
+		runner_bounce_put(rc);
+		runner_finish_sense(rc, &sense);
+		return;
+	}
+
+	st->done += st->chunk_len;
+	if (st->done == st->total)
+		end(rc, TCMU_STS_OK);
+	else if (runner_hurry(rc))
+		end(rc, TCMU_STS_BUSY);
+	else
+		read_chunk(rc);
+}
+
+static void start(struct runner_cmd *rc, int sts)
+{
+	if (sts != TCMU_STS_OK)
+		runner_finish(rc, sts);
+	else
+		read_chunk(rc);
+}
+
+/* The least data-out that BYTCHK needs, in blocks. */
+static uint64_t blocks_needed(uint8_t bytchk, uint64_t blocks)
+{
+	switch (bytchk) {
+	case BYTCHK_ALL:
+		return blocks;
+	case BYTCHK_ONE:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+void runner_exec_verify(struct runner_cmd *rc)
+{
+	struct verify_state *st = state_of(rc);
+	struct tcmu_device *dev = runner_tcmu(rc);
+	uint32_t max_blocks = tcmu_dev_get_max_xfer_len(dev);
+
+	memset(st, 0, sizeof(*st));
+	st->block_size = tcmu_dev_get_block_size(dev);
+	st->bytchk = rc->pub.lib_cmd->cdb[1] >> 1 & 3;
+	st->data = rc->pub.lib_cmd->iovec;
+
+	/* SBC-4 table 127: BYTCHK 10b is reserved. */
+	if (st->bytchk == 2) {
+		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		return;
+	}
+	/* SBC-4 5.36, VERIFICATION LENGTH: zero is not an error. */
+	if (!rc->blocks) {
+		runner_finish(rc, TCMU_STS_OK);
+		return;
+	}
+	/* SBC-4 6.6.3: MAXIMUM TRANSFER LENGTH is about data that are sent. */
+	if (st->bytchk == BYTCHK_ALL && max_blocks && rc->blocks > max_blocks) {
+		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		return;
+	}
+	/* Nothing to compare with is not "equal". */
+	if (rc->data_len / st->block_size < blocks_needed(st->bytchk, rc->blocks)) {
+		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		return;
+	}
+
+	st->total = tcmu_lba_to_byte(dev, rc->blocks);
+	runner_bounce_get(rc, start);
+}

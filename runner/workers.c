@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/workers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "tcmu-runner.h"
+
+#define WORKER_IDLE_SEC 10
+#define WORKER_STACK    (256 * 1024) /* a handler's callback runs on it */
+
+int runner_workers_init(struct runner_workers *w, unsigned int max)
+{
+	pthread_condattr_t attr;
+	int ret = -pthread_mutex_init(&w->lock, NULL);
+
+	if (ret)
+		return ret;
+	/* Monotonic: an idle time-out must not depend on the wall clock. */
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->work, &attr);
+	pthread_cond_init(&w->ended, &attr);
+	pthread_condattr_destroy(&attr);
+	w->first = NULL;
+	w->last = &w->first;
+	w->max = max;
+	w->count = w->idle = w->wanted = 0;
+	w->stop = false;
+	w->has_ended = false;
+	return 0;
+}
+
+/* A job, or NULL: end. Called and returns with the lock held. */
+static struct runner_job *next_job_locked(struct runner_workers *w)
+{
+	struct runner_job *job;
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += WORKER_IDLE_SEC;
+	while (!w->first) {
+		int ret;
+
+		if (w->stop)
+			return NULL;
+		w->idle++;
+		ret = pthread_cond_timedwait(&w->work, &w->lock, &until);
+		w->idle--;
+		if (w->wanted)
+			w->wanted--;
+		if (ret == ETIMEDOUT && !w->first)
+			return NULL;
+	}
+	job = w->first;
+	w->first = job->next;
+	if (!w->first)
+		w->last = &w->first;
+	return job;
+}
+
+static void *worker_main(void *arg)
+{
+	struct runner_workers *w = arg;
+	struct runner_job *job;
+	pthread_t before;
+	bool had_before;
+
+	pthread_setname_np(pthread_self(), "tcmu-worker");
+	pthread_mutex_lock(&w->lock);
+	while ((job = next_job_locked(w))) {
+		pthread_mutex_unlock(&w->lock);
+		job->run(job);
+		pthread_mutex_lock(&w->lock);
+	}
+	/* Each one that ends joins the one before it; the last is joined by fini. */
+	before = w->ended_thread;
+	had_before = w->has_ended;
+	w->ended_thread = pthread_self();
+	w->has_ended = true;
+	w->count--;
+	pthread_cond_signal(&w->ended);
+	pthread_mutex_unlock(&w->lock);
+	if (had_before)
+		pthread_join(before, NULL);
+	return NULL;
+}
+
+static int start_worker(struct runner_workers *w)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	ret = -pthread_create(&thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	return ret;
+}
+
+static void run_here(struct runner_workers *w)
+{
+	for (;;) {
+		struct runner_job *job;
+
+		pthread_mutex_lock(&w->lock);
+		job = w->count ? NULL : w->first;
+		if (job) {
+			w->first = job->next;
+			if (!w->first)
+				w->last = &w->first;
+		}
+		pthread_mutex_unlock(&w->lock);
+		if (!job)
+			return;
+		job->run(job);
+	}
+}
+
+void runner_workers_submit(struct runner_workers *w, struct runner_job *first,
+			   struct runner_job **last, unsigned int n)
+{
+	unsigned int wake, start, free_idle;
+
+	pthread_mutex_lock(&w->lock);
+	*w->last = first;
+	w->last = last;
+	*last = NULL;
+	free_idle = w->idle > w->wanted ? w->idle - w->wanted : 0;
+	wake = n < free_idle ? n : free_idle;
+	w->wanted += wake;
+	start = n - wake < w->max - w->count ? n - wake : w->max - w->count;
+	w->count += start;
+	pthread_mutex_unlock(&w->lock);
+
+	while (wake--)
+		pthread_cond_signal(&w->work);
+	while (start) {
+		int ret = start_worker(w);
+
+		if (ret) {
+			tcmu_warn("cannot start a worker thread: %s; fewer of them will serve",
+				  strerror(-ret));
+			pthread_mutex_lock(&w->lock);
+			w->count -= start;
+			pthread_mutex_unlock(&w->lock);
+			run_here(w);
+			return;
+		}
+		start--;
+	}
+}
+
+void runner_workers_fini(struct runner_workers *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->work);
+	while (w->count)
+		pthread_cond_wait(&w->ended, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	if (w->has_ended)
+		pthread_join(w->ended_thread, NULL);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->ended);
+	pthread_mutex_destroy(&w->lock);
+}
