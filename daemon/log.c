@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libtcmu.h"
+
+static char *log_path;
+static int log_fd = -1; /* messages are single O_APPEND writes: no lock between threads */
+
+static const char *const level_names[] = {
+	[TCMU_LOG_ERROR] = "error",
+	[TCMU_LOG_WARN] = "warning",
+	[TCMU_LOG_INFO] = "info",
+	[TCMU_LOG_DEBUG] = "debug",
+};
+
+static void write_all(int fd, const char *text, size_t len)
+{
+	/* A log that cannot be written has nowhere to say so. */
+	if (write(fd, text, len) < 0)
+		return;
+}
+
+static size_t time_text(char *buf, size_t size)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	len = strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm);
+	return len + (size_t)snprintf(buf + len, size - len, ".%03ld ", now.tv_nsec / 1000000);
+}
+
+static void sink(enum tcmu_log_level level, const char *dev_name, const char *msg, void *arg)
+{
+	char line[1536];
+	size_t stamp = time_text(line, sizeof(line));
+	int len;
+
+	(void)arg;
+	len = snprintf(line + stamp, sizeof(line) - stamp, "tcmu-runner: %s%s%s%s%s\n",
+		       level == TCMU_LOG_INFO ? "" : level_names[level],
+		       level == TCMU_LOG_INFO ? "" : ": ", dev_name ? dev_name : "",
+		       dev_name ? ": " : "", msg);
+	if (len >= (int)(sizeof(line) - stamp)) {
+		len = (int)(sizeof(line) - stamp) - 1;
+		line[stamp + (size_t)len - 1] = '\n';
+	}
+	write_all(STDERR_FILENO, line + stamp, (size_t)len);
+	if (log_fd >= 0)
+		write_all(log_fd, line, stamp + (size_t)len);
+}
+
+static int open_file(void)
+{
+	return open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+}
+
+int daemon_log_open(const char *dir, bool debug)
+{
+	tcmu_set_log_level(debug ? TCMU_LOG_DEBUG : TCMU_LOG_INFO);
+	tcmu_set_log_sink(sink, NULL);
+	if (!dir)
+		return 0;
+	log_path = g_build_filename(dir, "tcmu-runner.log", NULL);
+	log_fd = open_file();
+	if (log_fd < 0) {
+		int err = errno;
+
+		tcmu_err("cannot write the log %s: %s; give another --tcmu-log-dir", log_path,
+			 strerror(err));
+		return -err;
+	}
+	return 0;
+}
+
+void daemon_log_reopen(void)
+{
+	int fd;
+
+	if (log_fd < 0)
+		return;
+	fd = open_file();
+	if (fd < 0) {
+		tcmu_err("cannot reopen the log %s: %s; going on with the old one", log_path,
+			 strerror(errno));
+		return;
+	}
+	/* In one step, under threads that are writing. */
+	dup3(fd, log_fd, O_CLOEXEC);
+	close(fd);
+}
+
+void daemon_log_close(void)
+{
+	tcmu_set_log_sink(NULL, NULL);
+	if (log_fd >= 0)
+		close(log_fd);
+	log_fd = -1;
+	g_clear_pointer(&log_path, g_free);
+}

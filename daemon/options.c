@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/options.h"
+
+#include <glib.h>
+#include <stdio.h>
+
+#define NOFILE_DEFAULT 1000000 /* one descriptor per LUN and one or more per backing */
+
+static const char description[] =
+	"The daemon runs in the foreground and answers the SCSI commands of all TCM-User storage\n"
+	"objects whose config string begins with the subtype of one of its handlers.\n"
+	"SIGTERM and SIGINT end it: commands in flight are finished first, devices stay, and the\n"
+	"next daemon goes on where this one stopped.";
+
+static bool check(struct daemon_options *opt)
+{
+	if (opt->nofile < 64) {
+		fprintf(stderr, "tcmu-runner: --nofile=%d is too few: give at least 64\n",
+			opt->nofile);
+		return false;
+	}
+	if ((int)opt->limits.open_sec < 1 || (int)opt->limits.stop_sec < 1) {
+		fprintf(stderr, "tcmu-runner: a time-out is given in whole seconds, from 1\n");
+		return false;
+	}
+	return true;
+}
+
+int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
+{
+	gboolean version = FALSE, debug = FALSE;
+	const GOptionEntry entries[] = {
+		{ "debug", 'd', 0, G_OPTION_ARG_NONE, &debug, "Say more", NULL },
+		{ "nofile", 'f', 0, G_OPTION_ARG_INT, &opt->nofile,
+		  "Limit of open files (default 1000000)", "N" },
+		{ "tcmu-log-dir", 'l', 0, G_OPTION_ARG_FILENAME, &opt->log_dir,
+		  "Write DIR/tcmu-runner.log too", "DIR" },
+		{ "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
+		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &opt->handler_path,
+		  "Load handlers from DIR (default " TCMU_HANDLER_PATH ")", "DIR" },
+		{ "lock-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->lock_path,
+		  "Only one daemon runs per PATH (default /run/tcmu.lock)", "PATH" },
+		{ "open-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.open_sec,
+		  "Refuse a storage object whose handler needs longer to open (default 60)",
+		  "SEC" },
+		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
+		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
+		{ 0 },
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- SCSI targets in user space");
+	g_autoptr(GError) error = NULL;
+
+	*opt = (struct daemon_options) {
+		.nofile = NOFILE_DEFAULT,
+		.limits = { .open_sec = 60, .close_sec = 5, .stop_sec = 30 },
+	};
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_description(context, description);
+	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+		fprintf(stderr, "tcmu-runner: %s; see tcmu-runner --help\n", error->message);
+		return -1;
+	}
+	if (argc > 1) {
+		fprintf(stderr, "tcmu-runner: '%s' is not an option; see tcmu-runner --help\n",
+			argv[1]);
+		return -1;
+	}
+	if (version) {
+		/* Programs parse the last word as X.Y.Z. */
+		printf("tcmu-runner " TCMU_VERSION "\n");
+		return 1;
+	}
+	if (!check(opt))
+		return -1;
+	opt->debug = debug;
+	if (!opt->handler_path)
+		opt->handler_path = g_strdup(TCMU_HANDLER_PATH);
+	if (!opt->lock_path)
+		opt->lock_path = g_strdup("/run/tcmu.lock");
+	return 0;
+}
+
+void daemon_options_free(struct daemon_options *opt)
+{
+	g_free(opt->log_dir);
+	g_free(opt->handler_path);
+	g_free(opt->lock_path);
+}

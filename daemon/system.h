@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon wants of the machine before it starts. */
+#ifndef DAEMON_SYSTEM_H
+#define DAEMON_SYSTEM_H
+
+/* The lock that makes this daemon the only one: a descriptor to keep, or -errno after saying which
+ * process holds it. */
+int daemon_lock(const char *path);
+/* RLIMIT_NOFILE; as many as allowed if not all. Never fatal. */
+void daemon_limit_nofile(int nofile);
+/* Tells the kernel that we are in the path of writing back dirty pages (a LUN may be a disk of this very
+ * machine): our allocations and writes must not wait for that. Before any thread. Never fatal. */
+void daemon_io_flusher(void);
+/* Loads target_core_user. Never fatal: it may be built in, or loaded outside our container. */
+void daemon_load_module(void);
+
+#endif

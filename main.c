@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tcmu-runner: the order of start and stop, signals, the main loop; nothing else. */
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "libtcmu.h"
+#include "runner/load.h"
+#include "runner/manager.h"
+#include "runner/registry.h"
+
+static GMainLoop *loop;
+static unsigned int hung_devices;
+
+static void stopped(unsigned int hung)
+{
+	hung_devices = hung;
+	g_main_loop_quit(loop);
+}
+
+static gboolean on_stop_signal(gpointer arg)
+{
+	static bool stopping;
+
+	(void)arg;
+	if (!stopping) {
+		tcmu_info("stopping: finishing what is in flight");
+		runner_stop(stopped);
+	}
+	stopping = true;
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_hangup(gpointer arg)
+{
+	(void)arg;
+	daemon_log_reopen();
+	return G_SOURCE_CONTINUE;
+}
+
+static int load_handlers(const char *dir)
+{
+	int n = runner_load_dir(dir);
+
+	if (n < 0)
+		tcmu_err("cannot read the handler directory %s: %s; give another --handler-path",
+			 dir, strerror(-n));
+	else if (!n)
+		tcmu_err("no usable handler_*.so in %s; give another --handler-path", dir);
+	return n > 0 ? 0 : -ENOENT;
+}
+
+static void say_ready(void)
+{
+	g_autoptr(GString) names = g_string_new(NULL);
+
+	for (size_t i = 0; i < runner_registry_count(); i++)
+		g_string_append_printf(names, "%s%s", i ? ", " : "",
+				       runner_registry_at(i)->handler.subtype);
+	tcmu_info("ready: %zu handlers (%s), %u devices", runner_registry_count(), names->str,
+		  runner_device_count());
+}
+
+/* With threads inside handlers: nothing can be taken down under them. One that is stuck in the kernel
+ * would keep our lock as long as it is, and with it the next daemon away. */
+static void __attribute__((noreturn)) leave_at_once(int lock)
+{
+	flock(lock, LOCK_UN);
+	_exit(EXIT_FAILURE);
+}
+
+static int serve(const struct daemon_options *opt, int lock)
+{
+	int ret = load_handlers(opt->handler_path);
+
+	if (ret)
+		return EXIT_FAILURE;
+	ret = runner_start(&opt->limits);
+	if (ret) {
+		tcmu_err("cannot connect to the kernel's TCM-User: %s%s", strerror(-ret),
+			 ret == -ENOENT  ? "; load target_core_user (modprobe target_core_user)"
+			 : ret == -EPERM ? "; run as root (CAP_NET_ADMIN)"
+					 : "");
+		return EXIT_FAILURE;
+	}
+	say_ready();
+	g_main_loop_run(loop);
+	if (hung_devices) {
+		tcmu_err("stopped with %u devices hung", hung_devices);
+		leave_at_once(lock);
+	}
+	tcmu_info("stopped");
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon_options opt;
+	int ret = daemon_options_parse(&opt, argc, argv);
+	int lock, status = EXIT_FAILURE;
+
+	if (ret) {
+		daemon_options_free(&opt);
+		return ret > 0 ? EXIT_SUCCESS : 2;
+	}
+	if (!daemon_log_open(opt.log_dir, opt.debug)) {
+		lock = daemon_lock(opt.lock_path);
+		if (lock >= 0) {
+			signal(SIGPIPE, SIG_IGN);
+			loop = g_main_loop_new(NULL, FALSE);
+			g_unix_signal_add(SIGTERM, on_stop_signal, NULL);
+			g_unix_signal_add(SIGINT, on_stop_signal, NULL);
+			g_unix_signal_add(SIGHUP, on_hangup, NULL);
+			daemon_limit_nofile(opt.nofile);
+			daemon_io_flusher();
+			daemon_load_module();
+			status = serve(&opt, lock);
+			runner_registry_free();
+			g_main_loop_unref(loop);
+			close(lock);
+		}
+	}
+	daemon_log_close();
+	daemon_options_free(&opt);
+	return status;
+}
