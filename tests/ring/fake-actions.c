@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life of a ring, and what configfs and timers do to it (target_core_user.c). */
+#include "fake-ring-int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SAM_BUSY          0x08
+#define SAM_TASK_SET_FULL 0x28
+
+static int map_ring(struct fake_ring *r)
+{
+	r->memfd = memfd_create("tcmu-ring", MFD_CLOEXEC);
+	if (r->memfd < 0)
+		return -1;
+	r->file_len = r->data_off;
+	if (ftruncate(r->memfd, (off_t)r->file_len))
+		return -1;
+	r->base = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
+	return r->base == MAP_FAILED ? -1 : 0;
+}
+
+struct fake_ring *fake_ring_new(const struct fake_ring_cfg *cfg, struct fake_verdicts *v)
+{
+	struct fake_ring *r = calloc(1, sizeof(*r));
+
+	r->cfg = *cfg;
+	r->v = v;
+	if (!r->cfg.ring_bytes)
+		r->cfg.ring_bytes = 1u << 20;
+	if (!r->cfg.flags)
+		r->cfg.flags = TCMU_ABI_CAP_OOO | TCMU_ABI_CAP_READ_LEN | TCMU_ABI_CAP_TMR |
+			       TCMU_ABI_CAP_KEEP_BUF;
+	r->cmdr_size = r->cfg.ring_bytes - (uint32_t)sizeof(struct tcmu_abi_mailbox);
+	r->blk_size = r->cfg.pages_per_blk * FAKE_PAGE;
+	r->data_off = ((size_t)r->cfg.ring_bytes + FAKE_PAGE - 1) / FAKE_PAGE * FAKE_PAGE;
+	r->map_len = r->data_off + (size_t)r->cfg.data_blocks * r->blk_size;
+	if (map_ring(r)) {
+		int err = errno;
+
+		if (r->memfd >= 0)
+			close(r->memfd);
+		free(r);
+		errno = err;
+		return NULL;
+	}
+	r->mb = (void *)r->base;
+	r->cmdr = r->base + sizeof(*r->mb);
+	r->mb->version = TCMU_ABI_MAILBOX_VERSION;
+	r->mb->flags = r->cfg.flags;
+	r->mb->cmdr_off = sizeof(*r->mb);
+	r->mb->cmdr_size = r->cmdr_size;
+	memcpy(r->mb_copy, r->mb, sizeof(r->mb_copy));
+	r->slot_cap = r->cmdr_size / 32 + 2; /* a TMR without ids is the shortest, and a PAD */
+	r->slots = calloc(r->slot_cap, sizeof(*r->slots));
+	r->blk_used = calloc(r->cfg.data_blocks, 1);
+	r->blk_high = calloc(r->cfg.data_blocks, sizeof(*r->blk_high));
+	r->blk_free = r->cfg.data_blocks;
+	r->ids = calloc(FAKE_MAX_ID + 1, sizeof(struct fake_req *));
+	r->id_hint = 1;
+	r->seed = (uint64_t)getpid() << 32;
+	list_init(&r->qfull);
+	list_init(&r->tmrs);
+	r->finished_end = &r->finished;
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+static void drop_tmrs(struct fake_ring *r)
+{
+	list_for_each (node, &r->tmrs) {
+		list_del(node);
+		free(container_of(node, struct fake_tmr, node));
+	}
+}
+
+/* Ends everything on the ring. */
+static void drop_commands(struct fake_ring *r, int level)
+{
+	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
+		struct fake_req *req = r->ids[id];
+
+		if (!req)
+			continue;
+		fake_free_id(r, req);
+		if (req->cmd && level == 1)
+			fake_finish(r, req, SAM_BUSY);
+		else if (req->cmd)
+			fake_finish_sense(r, req, 0x02, 0x08, 0x00);
+		fake_req_free(r, req);
+	}
+}
+
+void fake_ring_free(struct fake_ring *r)
+{
+	if (!r)
+		return;
+	fake_lock(r);
+	fake_run_qfull(r, true);
+	drop_commands(r, 2);
+	drop_tmrs(r);
+	fake_unlock(r);
+	munmap(r->base, r->map_len);
+	close(r->memfd);
+	free(r->slots);
+	free(r->blk_used);
+	free(r->blk_high);
+	free(r->ids);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+int fake_ring_memfd(struct fake_ring *r)
+{
+	return r->memfd;
+}
+
+size_t fake_ring_map_len(struct fake_ring *r)
+{
+	return r->map_len;
+}
+
+void *fake_ring_base(struct fake_ring *r)
+{
+	return r->base;
+}
+
+void fake_ring_on_event(struct fake_ring *r, void (*notify)(void *arg), void *arg)
+{
+	fake_lock(r);
+	r->notify = notify;
+	r->notify_arg = arg;
+	fake_unlock(r);
+}
+
+void fake_ring_on_ack(struct fake_ring *r,
+		      bool (*done_really)(const struct fake_cmd *cmd, uint8_t status, void *arg),
+		      void *arg)
+{
+	fake_lock(r);
+	r->ack = done_really;
+	r->ack_arg = arg;
+	fake_unlock(r);
+}
+
+void fake_ring_expire(struct fake_ring *r, struct fake_cmd *cmd)
+{
+	struct fake_req *req;
+
+	fake_lock(r);
+	req = cmd->req;
+	if (req && req->id) {
+		cmd->expired = true;
+		fake_finish_sense(r, req, 0x02, 0x08, 0x00);
+		req->expired = true;
+	} else if (req) {
+		cmd->expired = true;
+		fake_finish(r, req, SAM_TASK_SET_FULL);
+		fake_req_free(r, req);
+	}
+	fake_unlock(r);
+}
+
+/* Nothing of the old entries counts any more, wherever user space is with them. */
+void fake_ring_reset(struct fake_ring *r, int level)
+{
+	fake_lock(r);
+	fake_check_mailbox(r);
+	drop_commands(r, level);
+	drop_tmrs(r);
+	for (; r->slot_first != r->slot_next; r->slot_first++)
+		fake_poison_ring(r, fake_slot(r, r->slot_first)->off,
+				 fake_slot(r, r->slot_first)->len);
+	r->slot_hidden = r->slot_next;
+	r->cleaned = 0;
+	r->head = 0;
+	r->head_visible = 0;
+	__atomic_store_n(&r->mb->cmd_tail, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->mb->cmd_head, 0, __ATOMIC_RELEASE);
+	r->broken = false;
+	fake_run_qfull(r, false);
+	fake_unlock(r);
+}
+
+void fake_ring_block(struct fake_ring *r, bool on)
+{
+	fake_lock(r);
+	if (on && !r->blocked) {
+		r->blocked = true;
+		fake_handle_completions(r);
+		fake_run_qfull(r, true);
+	} else if (!on) {
+		r->blocked = false;
+	}
+	fake_unlock(r);
+}
+
+bool fake_ring_is_blocked(struct fake_ring *r)
+{
+	bool yes;
+
+	fake_lock(r);
+	yes = r->blocked;
+	fake_unlock(r);
+	return yes;
+}
+
+bool fake_ring_is_broken(struct fake_ring *r)
+{
+	bool yes;
+
+	fake_lock(r);
+	yes = r->broken;
+	fake_unlock(r);
+	return yes;
+}
+
+int fake_ring_free_kept(struct fake_ring *r, uint32_t id)
+{
+	struct fake_req *req;
+	int ret = 0;
+
+	fake_lock(r);
+	req = id <= FAKE_MAX_ID ? r->ids[id] : NULL;
+	if (!req || !req->kept) {
+		fake_verdict(r->v, FAKE_V_KEEP_BUF, "free_kept_buf %u: nothing is kept there", id);
+		ret = -EINVAL;
+	} else {
+		fake_free_id(r, req);
+		fake_req_free(r, req);
+		/* Only data space came free: TMRs wait for ring space. */
+		if (list_empty(&r->tmrs))
+			fake_run_qfull(r, false);
+	}
+	fake_unlock(r);
+	return ret;
+}
+
+void fake_ring_closed(struct fake_ring *r)
+{
+	bool freed = false;
+
+	fake_lock(r);
+	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
+		struct fake_req *req = r->ids[id];
+
+		if (!req || !req->kept)
+			continue;
+		fake_free_id(r, req);
+		fake_req_free(r, req);
+		freed = true;
+	}
+	if (freed && list_empty(&r->tmrs))
+		fake_run_qfull(r, false);
+	fake_unlock(r);
+}
+
+uint16_t fake_ring_cmd_id(struct fake_ring *r, struct fake_cmd *cmd)
+{
+	uint16_t id;
+
+	fake_lock(r);
+	id = cmd->req ? cmd->req->id : 0;
+	fake_unlock(r);
+	return id;
+}
+
+void fake_ring_get_stats(struct fake_ring *r, struct fake_ring_stats *st)
+{
+	fake_lock(r);
+	*st = r->st;
+	st->drained = r->slot_first == r->slot_next;
+	fake_unlock(r);
+}
