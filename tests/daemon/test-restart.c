@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon ends, in order or not, and the next one goes on. */
+#include "daemon-test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct world w;
+
+static int setup(void **state)
+{
+	(void)state;
+	world_open(&w);
+	return daemon_start(&w, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return world_close(&w);
+}
+
+static void idle(struct fake_dev *dev)
+{
+	assert_int_equal(fake_wait_idle(fake_dev_ring(dev), LONG_MS), 0);
+}
+
+static void stop(void)
+{
+	assert_int_equal(proc_stop(&w.d, LONG_MS), 0);
+}
+
+static void start(void)
+{
+	assert_int_equal(daemon_start(&w, NULL), 0);
+}
+
+static void nothing_to_do(void **state)
+{
+	(void)state;
+	stop();
+	/* A create without a daemon does not hang. */
+	assert_false(fake_kernel_replies(w.k));
+	start();
+}
+
+/* What is in flight is finished, what was not begun waits for the next daemon: nobody notices. */
+static void restart_under_io(void **state)
+{
+	struct fake_dev *a = file_lun(&w, "a", 8 * MIB), *b = file_lun(&w, "b", 4 * MIB);
+	struct load *la = file_load(a, 8 * MIB, 1), *lb = file_load(b, 4 * MIB, 2);
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(load_progress(la, 200, LONG_MS), 0);
+		assert_int_equal(load_progress(lb, 100, LONG_MS), 0);
+		stop();
+		assert_false(fake_dev_is_open(a));
+		assert_false(fake_dev_is_open(b));
+		start();
+	}
+	assert_int_equal(load_progress(la, 200, LONG_MS), 0);
+	assert_int_equal(load_refused(la) + load_refused(lb), 0);
+	assert_int_equal(load_finish(la), 0);
+	assert_int_equal(load_finish(lb), 0);
+	idle(a);
+	idle(b);
+	assert_int_equal(fake_dev_remove(a), 0);
+	assert_int_equal(fake_dev_remove(b), 0);
+}
+
+/* Stopped with nothing in flight: all answered, tail == head. */
+static void stop_when_idle(void **state)
+{
+	struct fake_dev *dev = file_lun(&w, "quiet", 4 * MIB);
+	struct load *l = file_load(dev, 4 * MIB, 3);
+
+	(void)state;
+	assert_int_equal(load_progress(l, 500, LONG_MS), 0);
+	assert_int_equal(load_finish(l), 0);
+	stop();
+	idle(dev);
+	start();
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
+/* Killed at any moment: unfinished commands are sent again by the initiator (BUSY) or served from
+ * the ring, and what was acknowledged stays. */
+static void killed_under_io(void **state)
+{
+	struct fake_dev *dev = file_lun(&w, "crash", 8 * MIB);
+	struct load *l = file_load(dev, 8 * MIB, 4);
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(load_progress(l, 150 + (unsigned int)i * 37, LONG_MS), 0);
+		proc_kill(&w.d);
+		start();
+	}
+	assert_int_equal(load_progress(l, 300, LONG_MS), 0);
+	assert_int_equal(load_finish(l), 0);
+	idle(dev);
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
+/* A device from before the first daemon, and commands that wait since then. */
+static void device_before_start(void **state)
+{
+	struct fake_dev *dev;
+	struct load *l;
+
+	(void)state;
+	stop();
+	dev = file_lun(&w, "early", 4 * MIB);
+	assert_false(fake_dev_is_open(dev));
+	l = file_load(dev, 4 * MIB, 5);
+	start();
+	assert_int_equal(load_progress(l, 300, LONG_MS), 0);
+	assert_int_equal(load_finish(l), 0);
+	idle(dev);
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
+static void removed_while_down(void **state)
+{
+	struct fake_dev *dev = file_lun(&w, "short-lived", MIB);
+
+	(void)state;
+	stop();
+	assert_int_equal(fake_dev_remove(dev), 0);
+	start();
+}
+
+/* Only one daemon; the other one says whom to stop. */
+static void second_instance(void **state)
+{
+	struct proc first = w.d;
+	char pid[32];
+
+	(void)state;
+	snprintf(pid, sizeof(pid), "%d", (int)first.pid);
+	{
+		char lock[160];
+		char *argv[] = { (char *)(uintptr_t)TCMU_RUNNER_FAKE,
+				 (char *)(uintptr_t) "--handler-path",
+				 (char *)(uintptr_t)TCMU_HANDLERS,
+				 (char *)(uintptr_t) "--lock-file",
+				 lock,
+				 NULL };
+		struct proc second = { 0 };
+
+		snprintf(lock, sizeof(lock), "%s/lock", w.dir);
+		snprintf(second.log, sizeof(second.log), "%s/second.log", w.dir);
+		proc_spawn(&second, argv);
+		assert_true(proc_wait(&second, LONG_MS) > 0);
+		assert_true(proc_said(&second, pid));
+	}
+	assert_int_equal(kill(w.d.pid, 0), 0);
+}
+
+static void interrupted(void **state)
+{
+	(void)state;
+	kill(w.d.pid, SIGINT);
+	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
+	start();
+	kill(w.d.pid, SIGHUP); /* logs are opened anew; it goes on */
+	usleep(50000);
+	assert_int_equal(kill(w.d.pid, 0), 0);
+}
+
+static int check(void **state)
+{
+	(void)state;
+	return world_check(&w);
+}
+
+#define T(fn) cmocka_unit_test_teardown(fn, check)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(nothing_to_do),   T(restart_under_io),    T(stop_when_idle),
+		T(killed_under_io), T(device_before_start), T(removed_while_down),
+		T(second_instance), T(interrupted),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown) + world_failures();
+}
