@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The context: one connection to the kernel and the life of its devices. lib/context.c has the loop
- * and the start and stop, lib/events.c what an event does, lib/pending.c its reply, lib/scan.c how devices are found without
- * one.
+ * The context: one connection to the kernel and the life of its devices. lib/context.c has the loop and
+ * the start, lib/events.c what an event does, lib/pending.c its reply, lib/scan.c how devices are found
+ * without one, lib/closing.c the end.
  *
  * Threads: all functions belong to the master thread, unless they say otherwise. The lock covers the
  * lists, which the few calls from other threads change; nothing slow happens under it: no callback, no
@@ -77,13 +77,6 @@ void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev,
 /* Answers what has waited long enough. Returns the next deadline in ms, or 0. */
 uint64_t tcmu_events_check_deadlines(struct tcmulib_context *ctx, uint64_t now);
 
-/* Ends all devices and answers everything that is still waiting, so that the kernel waits for nobody.
- * What the program has deferred stays its own until tcmulib_device_release(). */
-void tcmu_events_close(struct tcmulib_context *ctx);
-
-/* Answers everything that is still waiting, and leaves the devices as they are. */
-void tcmu_events_abandon(struct tcmulib_context *ctx);
-
 /* The kernel has dropped dev without an event that reached us, or the context ends: removed(). True:
  * dev is gone; false: the program has deferred and still has it. No event of dev may be pending. */
 bool tcmu_device_vanished(struct tcmulib_context *ctx, struct tcmu_device *dev);
@@ -102,6 +95,15 @@ void tcmu_event_done(struct tcmu_device *dev, int status);
 
 /* Takes dev out of the context and frees it. Any thread; see tcmulib_device_release(). */
 void tcmu_device_end(struct tcmu_device *dev);
+
+/* ---- lib/closing.c ---- */
+
+/* Ends all devices and answers everything that is still waiting, so that the kernel waits for nobody.
+ * What the program has deferred stays its own until tcmulib_device_release(). */
+void tcmu_events_close(struct tcmulib_context *ctx);
+
+/* Answers everything that is still waiting, and leaves the devices as they are. */
+void tcmu_events_abandon(struct tcmulib_context *ctx);
 
 /* ---- lib/scan.c ---- */
 

@@ -355,11 +355,6 @@ static void handle_unknown(struct tcmulib_context *ctx, const struct tcmu_event 
 		tcmu_pending_finish(ctx, pend, ev->type == TCMU_EVENT_REMOVED ? 0 : -ENODEV);
 }
 
-static int closing_status(const struct tcmu_event *ev)
-{
-	return ev->type == TCMU_EVENT_RECONFIG ? -ESHUTDOWN : 0;
-}
-
 void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev, bool silent)
 {
 	char name[TCMU_UIO_NAME_MAX];
@@ -368,7 +363,7 @@ void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev,
 	size_t config_len;
 
 	if (ctx->closed) { /* what came in while the program worked on an earlier one */
-		tcmu_event_reply(ctx, ev, closing_status(ev));
+		tcmu_event_reply(ctx, ev, tcmu_event_closing_status(ev));
 		return;
 	}
 	if (tcmu_device_parse_name(ev->uio_name, name, sizeof(name), &config, &config_len)) {
@@ -397,7 +392,7 @@ void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev,
 	tcmu_pending_reply_done(ctx);
 }
 
-/* ---- deadlines and the end ------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------------------- */
 
 static int final_status(const struct tcmu_event *ev, int status)
 {
@@ -454,98 +449,4 @@ uint64_t tcmu_events_check_deadlines(struct tcmulib_context *ctx, uint64_t now)
 	}
 	tcmu_pending_reply_done(ctx);
 	return next;
-}
-
-/* Events that nobody has read yet. The next process finds the devices by its scan. */
-static void answer_unread(struct tcmulib_context *ctx)
-{
-	struct tcmu_event ev;
-	int ret;
-
-	while ((ret = tcmu_kernel_ops.next_event(ctx->kernel, &ev)) == 1 || ret == -ENOBUFS) {
-		if (ret == 1)
-			tcmu_event_reply(ctx, &ev, closing_status(&ev));
-	}
-}
-
-static void close_device(struct tcmulib_context *ctx, struct tcmu_device *dev)
-{
-	struct tcmu_pending *pend;
-	bool gone;
-
-	pthread_mutex_lock(&ctx->lock);
-	pend = dev->pending;
-	if (pend && pend->done) { /* answered just now: that goes first */
-		pthread_mutex_unlock(&ctx->lock);
-		return;
-	}
-	dev->pending = NULL;
-	if (pend) {
-		/* A tcmulib_event_done() that is under way has its own reference. */
-		list_del(&pend->node);
-		pend->dev = NULL;
-		pend->done = true;
-	}
-	list_del(&dev->node);
-	pthread_mutex_unlock(&ctx->lock);
-
-	gone = tcmu_device_vanished(ctx, dev);
-	if (!pend)
-		return;
-	/* A negative answer to ADDED frees the mailbox in the kernel, so it must not be given while
-	 * the program still has the device; the next process finds it then. */
-	if (!pend->silent)
-		tcmu_event_reply(ctx, &pend->ev,
-				 pend->ev.type == TCMU_EVENT_ADDED && !gone
-					 ? 0
-					 : final_status(&pend->ev, -ESHUTDOWN));
-	if (pend->next)
-		tcmu_event_reply(ctx, pend->next, closing_status(pend->next));
-	tcmu_pending_put(ctx, pend);
-}
-
-/* Events of nobody, and those that the program still works on. */
-static void answer_pending(struct tcmulib_context *ctx)
-{
-	struct list *pending = &ctx->pending;
-
-	pthread_mutex_lock(&ctx->lock);
-	ctx->closed = true;
-	while (!list_empty(pending)) {
-		struct tcmu_pending *pend = container_of(pending->next, struct tcmu_pending, node);
-
-		if (pend->dev)
-			pend->dev->pending = NULL;
-		pend->dev = NULL;
-		tcmu_pending_finish_locked(ctx, pend, closing_status(&pend->ev));
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	tcmu_pending_reply_done(ctx);
-}
-
-static struct tcmu_device *first_device(struct tcmulib_context *ctx)
-{
-	struct tcmu_device *dev = NULL;
-
-	pthread_mutex_lock(&ctx->lock);
-	if (!list_empty(&ctx->devices))
-		dev = container_of(ctx->devices.next, struct tcmu_device, node);
-	pthread_mutex_unlock(&ctx->lock);
-	return dev;
-}
-
-void tcmu_events_close(struct tcmulib_context *ctx)
-{
-	struct tcmu_device *dev;
-
-	answer_unread(ctx);
-	while (tcmu_pending_reply_done(ctx), (dev = first_device(ctx)))
-		close_device(ctx, dev);
-	answer_pending(ctx);
-}
-
-void tcmu_events_abandon(struct tcmulib_context *ctx)
-{
-	answer_unread(ctx);
-	answer_pending(ctx);
 }

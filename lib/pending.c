@@ -6,6 +6,11 @@
 #include "lib/context.h"
 #include "lib/device.h"
 
+int tcmu_event_closing_status(const struct tcmu_event *ev)
+{
+	return ev->type == TCMU_EVENT_RECONFIG ? -ESHUTDOWN : 0;
+}
+
 const char *tcmu_event_name(enum tcmu_event_type type)
 {
 	switch (type) {

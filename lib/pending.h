@@ -71,6 +71,9 @@ void tcmu_pending_reply_done(struct tcmulib_context *ctx);
  * for. 0 or -errno. */
 int tcmu_event_reply(struct tcmulib_context *ctx, const struct tcmu_event *ev, int status);
 
+/* The reply of a program that leaves: the next one finds the devices by its scan. */
+int tcmu_event_closing_status(const struct tcmu_event *ev);
+
 const char *tcmu_event_name(enum tcmu_event_type type);
 
 #endif
