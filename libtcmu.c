@@ -144,7 +144,7 @@ void tcmulib_command_complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, 
 	status = scsi_sense_from_sts(sts, &sense);
 	if (status == SAM_STAT_CHECK_CONDITION && sts != TCMU_STS_PASSTHROUGH_ERR)
 		scsi_sense_build(&sense, false, cmd->sense_buf);
-	if (cmd->read_len && status == SAM_STAT_GOOD)
+	if (cmd->read_len && status != SAM_STAT_CHECK_CONDITION) /* which brings no data */
 		zero_beyond_read_len(dev, cmd);
 	tcmu_ring_complete(&dev->ring, cmd, status);
 	tell_if_parked(dev);

@@ -168,7 +168,7 @@ void tcmulib_event_done(struct tcmu_device *dev, int status);
  * no event can be on its way into a callback: no removed() call follows. */
 void tcmulib_device_release(struct tcmu_device *dev);
 
-/* Publishes the handlers on D-Bus (issue of its own; a no-op while the bus is not there). */
+/* For publishing the handlers on D-Bus. This version does nothing here. */
 void tcmulib_register(struct tcmulib_context *ctx);
 
 /* ---- the ring of a device ------------------------------------------------------------------ */

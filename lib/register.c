@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libtcmu.h"
 
-/* Nothing yet: the D-Bus service comes with its own issue. */
+/* There is no D-Bus service yet; programs may call this all the same. */
 void tcmulib_register(struct tcmulib_context *ctx)
 {
 	(void)ctx;

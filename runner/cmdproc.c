@@ -7,6 +7,7 @@
 
 #include "runner/device.h"
 #include "runner/runner.h"
+#include "scsi_defs.h"
 
 /* All new entries at once. True if there were any. */
 static bool drain_ring(struct runner_dev *rdev)
@@ -72,7 +73,7 @@ static void flush_for_reconfig(struct runner_dev *rdev)
 		}
 	}
 	memset(rdev->own, 0, runner_cmd_size(rdev));
-	rdev->own_cdb[0] = 0x35; /* SYNCHRONIZE CACHE(10), for a handler that looks */
+	rdev->own_cdb[0] = SYNCHRONIZE_CACHE; /* for a handler that looks */
 	rdev->own_lib.cdb = rdev->own_cdb;
 	rdev->own->pub.lib_cmd = &rdev->own_lib;
 	rdev->own->rdev = rdev;

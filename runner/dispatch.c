@@ -5,6 +5,7 @@
 
 #include "runner/device.h"
 #include "runner/runner.h"
+#include "scsi_defs.h"
 
 static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
 	[SCSI_TEST_UNIT_READY] = runner_exec_test_unit_ready,
@@ -33,9 +34,7 @@ size_t runner_cmd_size(const struct runner_dev *rdev)
 
 static void answer(struct runner_cmd *rc, int sts)
 {
-	struct tcmulib_cmd *cmd = rc->pub.lib_cmd;
-
-	tcmulib_command_complete(rc->rdev->dev, cmd, sts);
+	tcmulib_command_complete(rc->rdev->dev, rc->pub.lib_cmd, sts);
 }
 
 void runner_finish_sense(struct runner_cmd *rc, const struct scsi_sense *sense)
@@ -93,7 +92,7 @@ void runner_finish_data(struct runner_cmd *rc, const void *src, size_t len)
 
 static bool gate_unit_attention(struct runner_cmd *rc)
 {
-	struct scsi_sense sense = { .key = 0x06 };
+	struct scsi_sense sense = { .key = UNIT_ATTENTION };
 	unsigned int code;
 
 	if (rc->op && rc->op->flags & SCSI_F_UA_PASSES)
