@@ -27,6 +27,12 @@ void file_options_free(struct file_options *opts);
 /* *reason becomes the sentence. Returns -err. */
 int file_refuse(char **reason, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* ---- cut.c ---- */
+
+/* path does not exist: a sentence for the case that it is the front of one that does, because a config
+ * string cannot carry all of it. malloc'ed; NULL: it does not look like that. Reads the directory. */
+char *file_cut_hint(const char *path);
+
 /* ---- lock.c: who may use a file ---- */
 
 /* A logical unit's claim on a file, in a table of this process. Its owner's memory. */

@@ -23,10 +23,13 @@
 static int refuse_open(const struct file_options *opts, int err, char **reason)
 {
 	const char *hint = "";
+	char *cut = NULL;
+	int ret;
 
 	switch (err) {
 	case ENOENT:
-		hint = "; create it, or add the option ;create and set dev_size";
+		cut = file_cut_hint(opts->path);
+		hint = cut ? cut : "; create it, or add the option ;create and set dev_size";
 		break;
 	case EROFS:
 		hint = "; add the option ;ro for a read-only logical unit";
@@ -45,8 +48,10 @@ static int refuse_open(const struct file_options *opts, int err, char **reason)
 			       ";direct";
 		break;
 	}
-	return file_refuse(reason, err, "'%s' cannot be opened: %s%s", opts->path, strerror(err),
-			   hint);
+	ret = file_refuse(reason, err, "'%s' cannot be opened: %s%s", opts->path, strerror(err),
+			  hint);
+	free(cut);
+	return ret;
 }
 
 /* The directory entry of a new file has to survive as the file's data do. */

@@ -128,6 +128,51 @@ static void missing_file_hints_at_create(void **state)
 	expect_refused(options(false, false), &dev_a, 0, ENOENT, ";create");
 }
 
+/* A config string that did not arrive whole. */
+static void cut_paths(void **state)
+{
+	static const struct {
+		const char *name, *given, *hint;
+	} cases[] = {
+		{ "a,b.img", "a", "is it 'a,b.img'? The config string ends at the ','" },
+		{ "my disk", "my", "ends at the ' '" },
+		{ "pci:0", "pci", "ends at the ':'" },
+		{ "disk.img", "disk", ";create" }, /* just another file */
+		{ "disk", "other", ";create" },
+	};
+	char full[120], given[120];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct file_options opts = { .path = given };
+
+		snprintf(full, sizeof(full), "%s/%s", dir, cases[i].name);
+		snprintf(given, sizeof(given), "%s/%s", dir, cases[i].given);
+		assert_int_equal(mkdir(full, 0700), 0);
+		expect_refused(opts, &dev_a, 0, ENOENT, cases[i].hint);
+		assert_int_equal(rmdir(full), 0);
+	}
+}
+
+/* As long as dev_config can be, and the name in the directory goes on. */
+static void cut_at_the_limit(void **state)
+{
+	char given[256], full[260];
+	struct file_options opts = { .path = given };
+	int base;
+
+	(void)state;
+	base = snprintf(given, sizeof(given), "%s/", dir);
+	memset(given + base, 'x', (size_t)(250 - base));
+	given[250] = '\0';
+	snprintf(full, sizeof(full), "%sx", given);
+	assert_int_equal(mkdir(full, 0700), 0);
+	expect_refused(opts, &dev_a, 0, ENOENT, "at most 255 bytes");
+	given[249] = '\0';
+	expect_refused(opts, &dev_a, 0, ENOENT, ";create");
+	assert_int_equal(rmdir(full), 0);
+}
+
 static void wrong_types(void **state)
 {
 	struct timespec then;
@@ -302,6 +347,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIR(opens_and_measures),
 		IN_DIR(missing_file_hints_at_create),
+		IN_DIR(cut_paths),
+		IN_DIR(cut_at_the_limit),
 		IN_DIR(wrong_types),
 		IN_DIR(create_makes_it),
 		IN_DIR(create_takes_an_empty_file),
