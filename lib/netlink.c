@@ -9,6 +9,8 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 
+#include "lib/listeners.h"
+#include "lib/netlink-parse.h"
 #include "lib/netlink.h"
 
 #define FAMILY         "TCM-USER"
@@ -18,40 +20,14 @@
 /* A storm of a few thousand devices: an event takes about 2 KiB of it (skb overhead included). */
 #define EVENT_BUFFER (32 << 20)
 
-/* enum tcmu_genl_cmd and enum tcmu_genl_attr of target_core_user.h. The *_DONE of an event is its
- * own number and this. */
-enum { CMD_DONE_OFFSET = 3, CMD_SET_FEATURES = 7 };
-enum {
-	ATTR_DEVICE = 1,
-	ATTR_MINOR,
-	ATTR_PAD,
-	ATTR_DEV_CFG,
-	ATTR_DEV_SIZE,
-	ATTR_WRITECACHE,
-	ATTR_CMD_STATUS,
-	ATTR_DEVICE_ID,
-	ATTR_SUPP_KERN_CMD_REPLY,
-	ATTR_MAX = ATTR_SUPP_KERN_CMD_REPLY,
-};
-
-static struct nla_policy policy[ATTR_MAX + 1] = {
-	[ATTR_DEVICE] = { .type = NLA_STRING, .maxlen = TCMU_UIO_NAME_MAX },
-	[ATTR_MINOR] = { .type = NLA_U32 },
-	[ATTR_DEV_CFG] = { .type = NLA_STRING, .maxlen = TCMU_CFG_MAX },
-	[ATTR_DEV_SIZE] = { .type = NLA_U64 },
-	[ATTR_WRITECACHE] = { .type = NLA_U8 },
-	[ATTR_DEVICE_ID] = { .type = NLA_U32 },
-};
-
 struct tcmu_netlink {
 	struct nl_sock *events;
 	struct nl_sock *commands;
 	int family;
+	int group;
 	int ack; /* of the command under way: 0 or -errno */
 
-	/* A received datagram, of which rest is still to be looked at. */
-	struct nlmsghdr *rest;
-	int rest_len;
+	struct tcmu_datagram received; /* in buf */
 	union {
 		struct nlmsghdr align;
 		char data[8192];
@@ -116,7 +92,7 @@ static int open_commands(struct tcmu_netlink *nl)
 
 static int open_events(struct tcmu_netlink *nl)
 {
-	int size = EVENT_BUFFER, group, err;
+	int size = EVENT_BUFFER, err;
 
 	nl->events = nl_socket_alloc();
 	if (!nl->events)
@@ -124,9 +100,9 @@ static int open_events(struct tcmu_netlink *nl)
 	err = genl_connect(nl->events);
 	if (err)
 		return err;
-	group = genl_ctrl_resolve_grp(nl->events, FAMILY, GROUP);
-	if (group < 0)
-		return group;
+	nl->group = genl_ctrl_resolve_grp(nl->events, FAMILY, GROUP);
+	if (nl->group < 0)
+		return nl->group;
 	/* An event that is lost leaves its writer waiting: room for many. FORCE needs
 	 * CAP_NET_ADMIN, which replies need too; without it take what the limit gives. */
 	if (setsockopt(nl_socket_get_fd(nl->events), SOL_SOCKET, SO_RCVBUFFORCE, &size,
@@ -136,7 +112,7 @@ static int open_events(struct tcmu_netlink *nl)
 	err = nl_socket_set_nonblocking(nl->events);
 	if (err)
 		return err;
-	return nl_socket_add_membership(nl->events, group);
+	return nl_socket_add_membership(nl->events, nl->group);
 }
 
 struct tcmu_netlink *tcmu_netlink_open(void)
@@ -171,65 +147,21 @@ int tcmu_netlink_fd(const struct tcmu_netlink *nl)
 	return nl_socket_get_fd(nl->events);
 }
 
+int tcmu_netlink_other(const struct tcmu_netlink *nl, uint32_t *port)
+{
+	return tcmu_listeners_find((unsigned int)nl->group, nl_socket_get_local_port(nl->events),
+				   port);
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static bool parse_reconfig(struct nlattr **attr, struct tcmu_event *ev)
-{
-	if (attr[ATTR_DEV_CFG]) {
-		ev->cfg_type = TCMULIB_CFG_DEV_CFGSTR;
-		nla_strlcpy(ev->dev_cfg, attr[ATTR_DEV_CFG], sizeof(ev->dev_cfg));
-	} else if (attr[ATTR_DEV_SIZE]) {
-		ev->cfg_type = TCMULIB_CFG_DEV_SIZE;
-		ev->dev_size = nla_get_u64(attr[ATTR_DEV_SIZE]);
-	} else if (attr[ATTR_WRITECACHE]) {
-		ev->cfg_type = TCMULIB_CFG_WRITE_CACHE;
-		ev->write_cache = nla_get_u8(attr[ATTR_WRITECACHE]) != 0;
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static bool parse_event(const struct tcmu_netlink *nl, struct nlmsghdr *hdr, struct tcmu_event *ev)
-{
-	struct nlattr *attr[ATTR_MAX + 1];
-	struct genlmsghdr *genl;
-
-	if (hdr->nlmsg_type != nl->family || !genlmsg_valid_hdr(hdr, 0))
-		return false;
-	genl = genlmsg_hdr(hdr);
-	if (genl->cmd < TCMU_EVENT_ADDED || genl->cmd > TCMU_EVENT_RECONFIG)
-		return false;
-	if (genlmsg_parse(hdr, 0, attr, ATTR_MAX, policy) < 0)
-		return false;
-	if (!attr[ATTR_DEVICE] || !attr[ATTR_MINOR] || !attr[ATTR_DEVICE_ID])
-		return false;
-	memset(ev, 0, sizeof(*ev));
-	ev->type = genl->cmd;
-	ev->device_id = nla_get_u32(attr[ATTR_DEVICE_ID]);
-	ev->minor = nla_get_u32(attr[ATTR_MINOR]);
-	nla_strlcpy(ev->uio_name, attr[ATTR_DEVICE], sizeof(ev->uio_name));
-	return ev->type != TCMU_EVENT_RECONFIG || parse_reconfig(attr, ev);
-}
-
 /* An event that we cannot read, but whose writer waits all the same: it must not wait for ever. */
-static void refuse_event(struct tcmu_netlink *nl, struct nlmsghdr *hdr)
+static void refuse_event(struct tcmu_netlink *nl, const struct tcmu_event *ev)
 {
-	struct genlmsghdr *genl;
-	struct nlattr *id;
-
-	if (hdr->nlmsg_type != nl->family || !genlmsg_valid_hdr(hdr, 0))
-		return;
-	genl = genlmsg_hdr(hdr);
-	if (genl->cmd < TCMU_EVENT_ADDED || genl->cmd > TCMU_EVENT_RECONFIG)
-		return;
-	id = nla_find(genlmsg_attrdata(genl, 0), genlmsg_attrlen(genl, 0), ATTR_DEVICE_ID);
-	if (!id || nla_len(id) < (int)sizeof(uint32_t))
-		return;
-	tcmu_err("an event of the kernel (%u, device id %u) cannot be read; it is refused",
-		 genl->cmd, nla_get_u32(id));
-	tcmu_netlink_reply(nl, genl->cmd, nla_get_u32(id),
-			   genl->cmd == TCMU_EVENT_REMOVED ? 0 : -EINVAL);
+	tcmu_err("an event of the kernel (%d, device id %u) cannot be read; it is refused",
+		 ev->type, ev->device_id);
+	tcmu_netlink_reply(nl, ev->type, ev->device_id,
+			   ev->type == TCMU_EVENT_REMOVED ? 0 : -EINVAL);
 }
 
 /* 1: a datagram is in buf; 0: there is none; or -errno. */
@@ -254,8 +186,8 @@ static int receive(struct tcmu_netlink *nl)
 			continue;
 		if (msg.msg_flags & MSG_TRUNC)
 			return -ENOBUFS; /* no event is that long, but then one is lost */
-		nl->rest = &nl->buf.align;
-		nl->rest_len = (int)n;
+		nl->received.next = &nl->buf.align;
+		nl->received.len = (int)n;
 		return 1;
 	}
 }
@@ -265,18 +197,17 @@ int tcmu_netlink_next_event(struct tcmu_netlink *nl, struct tcmu_event *ev)
 	for (;;) {
 		int ret;
 
-		while (nlmsg_ok(nl->rest, nl->rest_len)) {
-			struct nlmsghdr *hdr = nl->rest;
-
-			nl->rest = nlmsg_next(hdr, &nl->rest_len);
-			if (parse_event(nl, hdr, ev))
-				return 1;
-			refuse_event(nl, hdr);
+		switch (tcmu_datagram_next(&nl->received, nl->family, ev)) {
+		case TCMU_MESSAGE_EVENT:
+			return 1;
+		case TCMU_MESSAGE_REFUSE:
+			refuse_event(nl, ev);
+			break;
+		case TCMU_MESSAGE_NONE:
+			ret = receive(nl);
+			if (ret <= 0)
+				return ret;
 		}
-		nl->rest_len = 0;
-		ret = receive(nl);
-		if (ret <= 0)
-			return ret;
 	}
 }
 
@@ -312,11 +243,11 @@ static struct nl_msg *new_command(struct tcmu_netlink *nl, int cmd)
 
 int tcmu_netlink_set_reply(struct tcmu_netlink *nl, bool on)
 {
-	struct nl_msg *msg = new_command(nl, CMD_SET_FEATURES);
+	struct nl_msg *msg = new_command(nl, TCMU_GENL_SET_FEATURES);
 
 	if (!msg)
 		return -ENOMEM;
-	if (nla_put_u8(msg, ATTR_SUPP_KERN_CMD_REPLY, on)) {
+	if (nla_put_u8(msg, TCMU_GENL_SUPP_KERN_CMD_REPLY, on)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
@@ -326,12 +257,12 @@ int tcmu_netlink_set_reply(struct tcmu_netlink *nl, bool on)
 int tcmu_netlink_reply(struct tcmu_netlink *nl, enum tcmu_event_type type, uint32_t device_id,
 		       int status)
 {
-	struct nl_msg *msg = new_command(nl, (int)type + CMD_DONE_OFFSET);
+	struct nl_msg *msg = new_command(nl, (int)type + TCMU_GENL_DONE_OFFSET);
 
 	if (!msg)
 		return -ENOMEM;
-	if (nla_put_s32(msg, ATTR_CMD_STATUS, status) ||
-	    nla_put_u32(msg, ATTR_DEVICE_ID, device_id)) {
+	if (nla_put_s32(msg, TCMU_GENL_CMD_STATUS, status) ||
+	    nla_put_u32(msg, TCMU_GENL_DEVICE_ID, device_id)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}

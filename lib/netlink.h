@@ -29,4 +29,7 @@ int tcmu_netlink_set_reply(struct tcmu_netlink *nl, bool on);
 int tcmu_netlink_reply(struct tcmu_netlink *nl, enum tcmu_event_type type, uint32_t device_id,
 		       int status);
 
+/* See struct tcmu_kernel_ops.other_listener. */
+int tcmu_netlink_other(const struct tcmu_netlink *nl, uint32_t *port);
+
 #endif
