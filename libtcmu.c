@@ -20,6 +20,11 @@ struct tcmulib_context *tcmulib_initialize(struct tcmulib_handler *handlers, siz
 	return tcmu_context_new(handlers, n);
 }
 
+int tcmulib_set_foreign(struct tcmulib_context *ctx, const char *const *subtypes, size_t n)
+{
+	return tcmu_foreign_set(ctx, subtypes, n);
+}
+
 int tcmulib_get_master_fd(struct tcmulib_context *ctx)
 {
 	return ctx->epoll_fd;

@@ -124,6 +124,16 @@ struct tcmulib_handler {
  */
 struct tcmulib_context *tcmulib_initialize(struct tcmulib_handler *handlers, size_t n);
 
+/*
+ * Subtypes that another daemon on this kernel owns: their events are never answered here, nor are they
+ * for any device that nobody answers for beside that daemon (reset_netlink ends the waits of all).
+ * The list is copied and replaces an earlier one; call it right after tcmulib_initialize(), on the
+ * master thread. 0 or -ENOMEM. Without it, an event for a subtype that nobody here owns is refused with
+ * -ENOENT after 5 s, or after 60 s if another program listens to the kernel's events too; one in
+ * another network namespace cannot be seen, and has to be listed.
+ */
+int tcmulib_set_foreign(struct tcmulib_context *ctx, const char *const *subtypes, size_t n);
+
 /* An epoll descriptor: readable (level-triggered) when tcmulib_master_fd_ready() has work. */
 int tcmulib_get_master_fd(struct tcmulib_context *ctx);
 

@@ -82,7 +82,7 @@ static int serve(const struct daemon_options *opt, int lock)
 
 	if (ret)
 		return EXIT_FAILURE;
-	ret = runner_start(&opt->limits);
+	ret = runner_start(&opt->limits, (const char *const *)opt->foreign);
 	if (ret) {
 		tcmu_err("cannot connect to the kernel's TCM-User: %s%s", strerror(-ret),
 			 ret == -ENOENT  ? "; load target_core_user (modprobe target_core_user)"

@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NOFILE_DEFAULT 1000000 /* one descriptor per LUN and one or more per backing */
 
@@ -23,6 +24,15 @@ static bool check(struct daemon_options *opt)
 		fprintf(stderr, "tcmu-runner: a time-out is given in whole seconds, from 1\n");
 		return false;
 	}
+	for (char **subtype = opt->foreign; subtype && *subtype; subtype++) {
+		if (!**subtype || strchr(*subtype, '/')) {
+			fprintf(stderr,
+				"tcmu-runner: --foreign=%s: a subtype is what a config string has "
+				"before its first '/'\n",
+				*subtype);
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -38,6 +48,8 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
 		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &opt->handler_path,
 		  "Load handlers from DIR (default " TCMU_HANDLER_PATH ")", "DIR" },
+		{ "foreign", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opt->foreign,
+		  "Leave devices of this subtype to another daemon; may be repeated", "SUBTYPE" },
 		{ "lock-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->lock_path,
 		  "Only one daemon runs per PATH (default /run/tcmu.lock)", "PATH" },
 		{ "open-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.open_sec,
@@ -85,4 +97,5 @@ void daemon_options_free(struct daemon_options *opt)
 	g_free(opt->log_dir);
 	g_free(opt->handler_path);
 	g_free(opt->lock_path);
+	g_strfreev(opt->foreign);
 }

@@ -5,14 +5,15 @@
 #include "lib/context.h"
 #include "lib/device.h"
 
-/* Events that nobody has read yet. The next process finds the devices by its scan. */
+/* Events that nobody has read yet. The next process finds the devices by its scan; another daemon has
+ * its own copy. */
 static void answer_unread(struct tcmulib_context *ctx)
 {
 	struct tcmu_event ev;
 	int ret;
 
 	while ((ret = tcmu_kernel_ops.next_event(ctx->kernel, &ev)) == 1 || ret == -ENOBUFS) {
-		if (ret == 1)
+		if (ret == 1 && !tcmu_foreign_event(ctx, &ev))
 			tcmu_event_reply(ctx, &ev, tcmu_event_closing_status(&ev));
 	}
 }
@@ -58,11 +59,30 @@ static void close_device(struct tcmulib_context *ctx, struct tcmu_device *dev)
 	tcmu_pending_put(ctx, pend);
 }
 
+/* What waits for another daemon still may. */
+static void leave_foreign(struct tcmulib_context *ctx)
+{
+	struct list waiting;
+
+	list_init(&waiting);
+	tcmu_pending_take_waiting(ctx, &waiting, NULL);
+	while (!list_empty(&waiting)) {
+		struct tcmu_pending *pend = container_of(waiting.next, struct tcmu_pending, node);
+
+		list_del(&pend->node);
+		if (tcmu_foreign_event(ctx, &pend->ev))
+			tcmu_pending_put(ctx, pend);
+		else
+			tcmu_pending_start(ctx, pend, NULL);
+	}
+}
+
 /* Events of nobody, and those that the program still works on. */
 static void answer_pending(struct tcmulib_context *ctx)
 {
 	struct list *pending = &ctx->pending;
 
+	leave_foreign(ctx);
 	pthread_mutex_lock(&ctx->lock);
 	ctx->closed = true;
 	while (!list_empty(pending)) {

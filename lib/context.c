@@ -86,6 +86,7 @@ static void context_free(struct tcmulib_context *ctx)
 		close(ctx->timer_fd);
 	pthread_mutex_destroy(&ctx->lock);
 	free(ctx->handlers);
+	tcmu_foreign_free(ctx);
 	free(ctx);
 }
 
@@ -196,11 +197,20 @@ struct tcmulib_context *tcmu_context_new(struct tcmulib_handler *handlers, size_
 	return ctx;
 }
 
+/* So that no new event waits for us. It is one switch for all daemons. */
+static void stop_replies(struct tcmulib_context *ctx)
+{
+	if (tcmu_foreign_answers(ctx))
+		tcmu_info("the kernel goes on waiting for answers to its events, since another "
+			  "daemon gives them");
+	else
+		tcmu_kernel_ops.set_reply(ctx->kernel, false);
+}
+
 void tcmu_context_close(struct tcmulib_context *ctx)
 {
 	if (ctx->kernel) {
-		/* First, so that no new event waits for us. */
-		tcmu_kernel_ops.set_reply(ctx->kernel, false);
+		stop_replies(ctx);
 		tcmu_events_close(ctx);
 	}
 	tcmu_context_unref(ctx);
@@ -208,7 +218,7 @@ void tcmu_context_close(struct tcmulib_context *ctx)
 
 void tcmu_context_abandon(struct tcmulib_context *ctx)
 {
-	tcmu_kernel_ops.set_reply(ctx->kernel, false);
+	stop_replies(ctx);
 	tcmu_events_abandon(ctx);
 }
 

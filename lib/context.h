@@ -2,7 +2,7 @@
 /*
  * The context: one connection to the kernel and the life of its devices. lib/context.c has the loop and
  * the start, lib/events.c what an event does, lib/pending.c its reply, lib/scan.c how devices are found
- * without one, lib/closing.c the end.
+ * without one, lib/foreign.c what is other daemons', lib/closing.c the end.
  *
  * Threads: all functions belong to the master thread, unless they say otherwise. The lock covers the
  * lists, which the few calls from other threads change; nothing slow happens under it: no callback, no
@@ -21,8 +21,8 @@
 #include "lib/pending.h"
 #include "util/list.h"
 
-/* How long somebody else has to answer an event for a subtype that nobody here owns, and how long the
- * kernel may take to let go of a device whose last process has died. */
+/* How long an event for a subtype that nobody here owns waits at least, and how long the kernel may take
+ * to let go of a device whose last process has died. */
 #define TCMU_GRACE_MS 5000
 
 struct tcmulib_context {
@@ -35,7 +35,15 @@ struct tcmulib_context {
 	uint64_t check_at;  /* ms: look for writers that nobody answers; 0: no need */
 	bool seen_stuck;    /* the last look found one */
 	uint64_t rescan_at; /* ms: 0: no need */
+	bool said_others;   /* ... and that it is left alone */
 	bool closed;
+
+	/* ---- lib/foreign.c ---- */
+	char **foreign; /* subtypes that are never ours */
+	size_t foreign_count;
+	uint64_t others_at; /* ms; when the kernel was asked who listens; 0: never */
+	uint32_t others_port;
+	bool others;
 
 	pthread_mutex_t lock;
 	struct list devices; /* struct tcmu_device.node */
@@ -95,6 +103,34 @@ void tcmu_event_done(struct tcmu_device *dev, int status);
 
 /* Takes dev out of the context and frees it. Any thread; see tcmulib_device_release(). */
 void tcmu_device_end(struct tcmu_device *dev);
+
+/* ---- lib/foreign.c ---- */
+
+/* See tcmulib_set_foreign(). */
+int tcmu_foreign_set(struct tcmulib_context *ctx, const char *const *subtypes, size_t n);
+void tcmu_foreign_free(struct tcmulib_context *ctx);
+
+/* Is the subtype of config in that list? */
+bool tcmu_foreign_listed(const struct tcmulib_context *ctx, const char *config);
+
+/* Is there another daemon, as far as we know? Then not every writer that waits is ours. */
+bool tcmu_foreign_around(struct tcmulib_context *ctx);
+
+/* Is the event none of ours, and there is somebody else who may answer it? */
+bool tcmu_foreign_event(struct tcmulib_context *ctx, const struct tcmu_event *ev);
+
+/* Does another daemon rely on it that the kernel waits for its answers? */
+bool tcmu_foreign_answers(struct tcmulib_context *ctx);
+
+/* Has somebody else answered ev, as far as can be seen? A late answer of ours could meet another event
+ * of the device, and one of the wrong type loses its writer. */
+bool tcmu_foreign_answered(struct tcmulib_context *ctx, const struct tcmu_event *ev);
+
+/* pend is of no subtype of ours and has waited for TCMU_GRACE_MS: may another daemon still answer? */
+bool tcmu_foreign_may_answer(struct tcmulib_context *ctx, struct tcmu_pending *pend, uint64_t now);
+
+/* Says, once, that it is left to one. */
+void tcmu_foreign_say(struct tcmulib_context *ctx, struct tcmu_pending *pend);
 
 /* ---- lib/closing.c ---- */
 

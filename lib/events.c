@@ -342,7 +342,7 @@ static void handle_unknown(struct tcmulib_context *ctx, const struct tcmu_event 
 	struct tcmulib_handler *handler = tcmu_context_handler(ctx, config);
 	struct tcmu_pending *pend;
 
-	if (silent && !handler)
+	if (!handler && (silent || tcmu_foreign_listed(ctx, config)))
 		return;
 	pend = tcmu_pending_new(ev, silent);
 	if (!pend)
@@ -363,7 +363,8 @@ void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev,
 	size_t config_len;
 
 	if (ctx->closed) { /* what came in while the program worked on an earlier one */
-		tcmu_event_reply(ctx, ev, tcmu_event_closing_status(ev));
+		if (!tcmu_foreign_event(ctx, ev))
+			tcmu_event_reply(ctx, ev, tcmu_event_closing_status(ev));
 		return;
 	}
 	if (tcmu_device_parse_name(ev->uio_name, name, sizeof(name), &config, &config_len)) {
@@ -399,24 +400,50 @@ static int final_status(const struct tcmu_event *ev, int status)
 	return ev->type == TCMU_EVENT_REMOVED ? 0 : status;
 }
 
-static struct tcmulib_handler *event_handler(struct tcmulib_context *ctx,
-					     const struct tcmu_event *ev)
+static const char *event_config(const struct tcmu_event *ev)
 {
 	char name[TCMU_UIO_NAME_MAX];
-	const char *config;
+	const char *config = "";
 	size_t len;
 
-	if (tcmu_device_parse_name(ev->uio_name, name, sizeof(name), &config, &len))
-		return NULL;
-	return tcmu_context_handler(ctx, config);
+	tcmu_device_parse_name(ev->uio_name, name, sizeof(name), &config, &len);
+	return config;
+}
+
+/* Nobody owns the subtype. */
+static void refuse(struct tcmulib_context *ctx, struct tcmu_pending *pend, const char *config)
+{
+	const struct tcmu_event *ev = &pend->ev;
+
+	if (!tcmu_foreign_answered(ctx, ev) &&
+	    !tcmu_event_reply(ctx, ev, final_status(ev, -ENOENT)))
+		tcmu_warn("%s: no handler here has the subtype '%.*s', and nobody else has "
+			  "answered %s: %s",
+			  ev->uio_name, (int)tcmu_device_subtype_len(config), config,
+			  tcmu_event_name(ev->type),
+			  ev->type == TCMU_EVENT_REMOVED ? "done" : "refused (ENOENT)");
+	tcmu_pending_put(ctx, pend);
 }
 
 /* One event that has waited: answered, tried again, or put back. Returns when to look next. */
 static uint64_t check_waiting(struct tcmulib_context *ctx, struct tcmu_pending *pend, uint64_t now)
 {
-	struct tcmulib_handler *handler = event_handler(ctx, &pend->ev);
+	const char *config = event_config(&pend->ev);
+	struct tcmulib_handler *handler = tcmu_context_handler(ctx, config);
 	uint64_t at = handler ? pend->retry_at : pend->deadline;
 
+	if (!handler && tcmu_foreign_listed(ctx, config)) {
+		tcmu_pending_put(ctx, pend);
+		return 0;
+	}
+	if (!handler && now >= at && tcmu_foreign_may_answer(ctx, pend, now)) {
+		if (!pend->said_busy && tcmu_foreign_answered(ctx, &pend->ev)) {
+			tcmu_pending_put(ctx, pend);
+			return 0;
+		}
+		tcmu_foreign_say(ctx, pend);
+		at = now + 1000;
+	}
 	if (now < at) {
 		tcmu_pending_start(ctx, pend, NULL);
 		return at;
@@ -425,9 +452,7 @@ static uint64_t check_waiting(struct tcmulib_context *ctx, struct tcmu_pending *
 		deliver_added(ctx, pend, handler);
 		return now + RETRY_MS;
 	}
-	tcmu_warn("%s: %s is answered in place of its owner, who is not here", pend->ev.uio_name,
-		  tcmu_event_name(pend->ev.type));
-	tcmu_pending_finish(ctx, pend, final_status(&pend->ev, -ENOENT));
+	refuse(ctx, pend, config);
 	return 0;
 }
 

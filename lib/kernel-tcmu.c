@@ -120,6 +120,7 @@ struct look {
 	char name[TCMU_UIO_NAME_MAX];
 	int ret;
 	uint64_t enabled;
+	uint64_t awaits;
 	uint64_t device_id;
 	uint64_t block_size, dev_size;
 };
@@ -159,6 +160,8 @@ static void *look_thread(void *arg)
 		look->ret = look_number(look, "statistics/scsi_dev/indx", &look->device_id);
 	if (!look->ret)
 		look_properties(look);
+	if (look_number(look, "attrib/nl_reply_supported", &look->awaits)) /* also: -1, never */
+		look->awaits = 0;
 	return NULL;
 }
 
@@ -202,6 +205,7 @@ static int kernel_inspect(struct tcmu_kernel *k, struct tcmu_found *dev)
 	}
 	ret = look->ret;
 	dev->enabled = look->enabled != 0;
+	dev->awaits_replies = look->awaits != 0;
 	dev->device_id = (uint32_t)look->device_id;
 	dev->block_size = look->block_size && look->block_size <= UINT32_MAX
 				  ? (uint32_t)look->block_size
@@ -313,6 +317,11 @@ static bool kernel_waiter_stuck(struct tcmu_kernel *k)
 	return stuck;
 }
 
+static int kernel_other_listener(struct tcmu_kernel *k, uint32_t *port)
+{
+	return tcmu_netlink_other(k->nl, port);
+}
+
 static int kernel_release_waiters(struct tcmu_kernel *k)
 {
 	int ret;
@@ -350,6 +359,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.scan = kernel_scan,
 	.inspect = kernel_inspect,
 	.waiter_stuck = kernel_waiter_stuck,
+	.other_listener = kernel_other_listener,
 	.release_waiters = kernel_release_waiters,
 	.dev_open = kernel_dev_open,
 	.dev_map = kernel_dev_map,

@@ -46,6 +46,7 @@ struct tcmu_found {
 	uint32_t device_id; /* 0 if it could not be read */
 	uint32_t minor;
 	bool enabled; /* false: a writer of 'enable' still waits for ADDED_DONE, or soon will */
+	bool awaits_replies; /* the kernel waits for the answers to its events */
 	uint32_t block_size; /* hw_block_size, with dev_size; 0: not read */
 	uint64_t dev_size;   /* bytes */
 	char uio_name[TCMU_UIO_NAME_MAX];
@@ -74,6 +75,10 @@ struct tcmu_kernel_ops {
 	/* Is a configfs writer in the kernel, waiting for a reply? After true only those count that
 	 * were waiting then too: true twice is one that waits since the first look. */
 	bool (*waiter_stuck)(struct tcmu_kernel *k);
+	/* Does another program receive the kernel's events too? 1: yes, and *port is its netlink port
+	 * (mostly its pid); 0: no, or not in this network namespace; or -errno: it cannot be known.
+	 * NULL: never. */
+	int (*other_listener)(struct tcmu_kernel *k, uint32_t *port);
 	/* block_netlink, reset_netlink, unblock, back to back: ends every wait with -EINTR. */
 	int (*release_waiters)(struct tcmu_kernel *k);
 

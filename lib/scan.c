@@ -150,6 +150,17 @@ void tcmu_context_check_waiters(struct tcmulib_context *ctx, uint64_t now)
 	/* Seen for the first time, or it waits for what came in while we looked. */
 	if (!again || event_unread(ctx))
 		return;
+	if (tcmu_foreign_around(ctx)) { /* a reset would end the waits for the others too */
+		if (!ctx->said_others)
+			tcmu_warn(
+				"a process waits for the answer to an event of a device; it may "
+				"be another daemon's to give, so it is left alone. To end all such "
+				"waits: write 1 to block_netlink, 1 to reset_netlink and 0 to "
+				"block_netlink in /sys/module/target_core_user/parameters");
+		ctx->said_others = true;
+		ctx->check_at = now + TCMU_GRACE_MS;
+		return;
+	}
 	ctx->seen_stuck = false;
 	ctx->check_at = 0;
 	ret = tcmu_kernel_ops.release_waiters(ctx->kernel);

@@ -290,9 +290,14 @@ static gboolean lib_ready(gint fd, GIOCondition condition, gpointer arg)
 	return G_SOURCE_CONTINUE;
 }
 
-int runner_start(const struct runner_limits *limits)
+static bool is_foreign(const char *const *foreign, const char *subtype)
 {
-	size_t n = runner_registry_count();
+	return foreign && g_strv_contains(foreign, subtype);
+}
+
+int runner_start(const struct runner_limits *limits, const char *const *foreign)
+{
+	size_t n = runner_registry_count(), served = 0;
 	g_autofree struct tcmulib_handler *handlers = g_new0(struct tcmulib_handler, n + 1);
 
 	mgr.limits = *limits;
@@ -300,7 +305,13 @@ int runner_start(const struct runner_limits *limits)
 	for (size_t i = 0; i < n; i++) {
 		const struct runner_handler *entry = runner_registry_at(i);
 
-		handlers[i] = (struct tcmulib_handler) {
+		if (is_foreign(foreign, entry->handler.subtype)) {
+			tcmu_info("handler '%s' gets no devices: --foreign leaves them to another "
+				  "daemon",
+				  entry->handler.subtype);
+			continue;
+		}
+		handlers[served++] = (struct tcmulib_handler) {
 			.name = entry->handler.name,
 			.subtype = entry->handler.subtype,
 			.cfg_desc = entry->handler.cfg_desc,
@@ -310,9 +321,12 @@ int runner_start(const struct runner_limits *limits)
 			.hm_private = (void *)(uintptr_t)entry,
 		};
 	}
-	mgr.lib = tcmulib_initialize(handlers, n);
+	mgr.lib = tcmulib_initialize(handlers, served);
 	if (!mgr.lib)
 		return errno ? -errno : -EIO;
+	if (foreign &&
+	    tcmulib_set_foreign(mgr.lib, foreign, g_strv_length((char **)(uintptr_t)foreign)))
+		return -ENOMEM;
 	mgr.lib_source = g_unix_fd_add(tcmulib_get_master_fd(mgr.lib), G_IO_IN, lib_ready, NULL);
 	return 0;
 }

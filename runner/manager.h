@@ -12,8 +12,10 @@ struct runner_limits {
 	unsigned int stop_sec;  /* runner_stop() gives up on hung devices */
 };
 
-/* Connects to the kernel, with a device for each that exists already. 0 or -errno. */
-int runner_start(const struct runner_limits *limits);
+/* Connects to the kernel, with a device for each that exists already. foreign: NULL, or the subtypes that
+ * belong to other daemons, NULL at the end; not even a handler that is loaded here gets their devices.
+ * 0 or -errno. */
+int runner_start(const struct runner_limits *limits, const char *const *foreign);
 
 /* Devices that are served or about to be. */
 unsigned int runner_device_count(void);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a context: nobody is left waiting. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "events-rig.h"
+
+static void *done_thread(void *status)
+{
+	tcmulib_event_done(prog.dev, *(int *)status);
+	if (*(int *)status < 0)
+		tcmulib_device_release(prog.dev);
+	return NULL;
+}
+
+static void the_end_answers_all(void **state)
+{
+	struct tcmu_device *opening, *closing;
+
+	(void)state;
+	start();
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	prog.defer = true;
+	event(TCMU_EVENT_REMOVED, 1, "test/");
+	turn();
+	closing = prog.dev;
+	event(TCMU_EVENT_ADDED, 2, "test/");
+	turn();
+	opening = prog.dev;
+	event(TCMU_EVENT_ADDED, 3, "other/");
+	turn();
+	event(TCMU_EVENT_ADDED, 4, "test/"); /* never read */
+	kernel.reply_count = 0;
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.reply_count, 4);
+	assert_reply(0, TCMU_EVENT_ADDED, 4, 0);
+	assert_reply(1, TCMU_EVENT_ADDED, 2, 0); /* the program deferred even now: it has it open */
+	assert_int_equal(prog.removed, 2);
+	tcmulib_event_done(opening, 0); /* late: harmless */
+	tcmulib_device_release(opening);
+	tcmulib_event_done(closing, 0);
+	tcmulib_device_release(closing); /* ends the context too */
+}
+
+static void the_end_refuses_what_it_could_end(void **state)
+{
+	(void)state;
+	start();
+	prog.defer = true;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	prog.defer = false;
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_ADDED, 1, -ESHUTDOWN);
+	assert_false(kernel.replies[0].mapped);
+	assert_int_equal(prog.removed, 1);
+}
+
+static pthread_barrier_t in_kick, go_on;
+
+static void pause_in_kick(void)
+{
+	kernel.on_kick = NULL;
+	pthread_barrier_wait(&in_kick);
+	pthread_barrier_wait(&go_on);
+}
+
+/* The thread is in the middle of tcmulib_event_done() when the context ends. */
+static void the_end_meets_an_answer(void **state)
+{
+	int status = -EIO;
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&in_kick, NULL, 2);
+	pthread_barrier_init(&go_on, NULL, 2);
+	start();
+	prog.start = true;
+	prog.defer = true;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	prog.dev->ring.kick = true; /* an answer without a doorbell yet */
+	kernel.on_kick = pause_in_kick;
+	assert_int_equal(pthread_create(&thread, NULL, done_thread, &status), 0);
+	pthread_barrier_wait(&in_kick);
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_ADDED, 1, 0);
+	pthread_barrier_wait(&go_on);
+	pthread_join(thread, NULL); /* it has released the device */
+	assert_int_equal(kernel.reply_count, 1);
+	pthread_barrier_destroy(&in_kick);
+	pthread_barrier_destroy(&go_on);
+}
+
+static void abandoning_answers_and_touches_nothing(void **state)
+{
+	struct tcmu_device *dev;
+
+	(void)state;
+	start();
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	prog.defer = true;
+	event(TCMU_EVENT_REMOVED, 1, "test/");
+	turn();
+	dev = prog.dev;
+	event(TCMU_EVENT_ADDED, 2, "test/");
+	turn();
+	event(TCMU_EVENT_ADDED, 3, "other/");
+	turn();
+	event(TCMU_EVENT_RECONFIG, 4, "other/"); /* never read */
+	kernel.reply_count = 0;
+	tcmulib_abandon(ctx);
+	assert_false(kernel.reply_on);
+	assert_int_equal(kernel.reply_count, 4);
+	assert_reply(0, TCMU_EVENT_RECONFIG, 4, -ESHUTDOWN);
+	assert_reply(1, TCMU_EVENT_REMOVED, 1, 0);
+	assert_reply(2, TCMU_EVENT_ADDED, 2, 0);
+	assert_reply(3, TCMU_EVENT_ADDED, 3, 0);
+	assert_int_equal(prog.removed, 1);
+	assert_true(kernel.replies[1].mapped);
+	tcmulib_event_done(dev, 0); /* a thread that comes back after all */
+	assert_int_equal(kernel.reply_count, 4);
+
+	prog.defer = false; /* the test itself goes on */
+	tcmulib_device_release(dev);
+	tcmulib_close(ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_end_answers_all),
+		TEST(the_end_refuses_what_it_could_end),
+		TEST(the_end_meets_an_answer),
+		TEST(abandoning_answers_and_touches_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

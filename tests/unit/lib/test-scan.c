@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices that were there before the program, or that are busy. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "events-rig.h"
+
+static void a_busy_device_is_tried_again(void **state)
+{
+	(void)state;
+	start();
+	kernel.busy_opens = 1;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	assert_int_equal(prog.added, 0);
+	assert_int_equal(kernel.reply_count, 0);
+	later(10);
+	assert_int_equal(prog.added, 1);
+	assert_reply(0, TCMU_EVENT_ADDED, 1, 0);
+	tcmulib_close(ctx);
+}
+
+static void devices_found_by_the_scan(void **state)
+{
+	(void)state;
+	exists(1, "test/", true);
+	exists(2, "test/", false);
+	exists(3, "other/", true);
+	start();
+	assert_int_equal(prog.added, 2);
+	assert_int_equal(kernel.reply_count, 1); /* only where somebody waits */
+	assert_reply(0, TCMU_EVENT_ADDED, 2, 0);
+
+	kernel.found_count = 1; /* 2 and 3 went away, 4 came, events were lost */
+	close(kernel.peers[2]);
+	kernel.peers[2] = 0;
+	exists(4, "test/", false);
+	kernel.overflow = true;
+	event(TCMU_EVENT_ADDED, 4, "test/");
+	turn();
+	assert_int_equal(prog.added, 3);
+	assert_int_equal(prog.removed, 1);
+	assert_reply(kernel.reply_count - 1, TCMU_EVENT_ADDED, 4, 0);
+	tcmulib_close(ctx);
+	assert_int_equal(prog.removed, 3);
+}
+
+static void a_found_device_is_not_looked_at_again(void **state)
+{
+	(void)state;
+	exists(1, "test/", true);
+	kernel.found[0].block_size = 4096;
+	kernel.found[0].dev_size = 8192;
+	start();
+	assert_int_equal(kernel.reads, 0);
+	assert_int_equal(tcmu_dev_get_num_lbas(prog.dev), 2);
+	tcmulib_close(ctx);
+}
+
+/* One that existed before us: for ever, and nobody waits for it. */
+static void a_busy_device_that_existed(void **state)
+{
+	struct tcmu_event ev = {
+		.type = TCMU_EVENT_RECONFIG,
+		.minor = 1,
+		.device_id = 101,
+		.uio_name = "tcm-user/0/d1/test/",
+	};
+
+	(void)state;
+	exists(1, "test/", true);
+	kernel.busy_opens = 3;
+	start();
+	assert_false(tcmu_context_busy(ctx));
+	later(10);
+	push(&ev);
+	turn();
+	assert_reply(0, TCMU_EVENT_RECONFIG, 1, -ENODEV);
+	container_of(ctx->pending.next, struct tcmu_pending, node)->deadline = 1;
+	later(10);
+	assert_int_equal(prog.added, 0);
+	later(10);
+	assert_int_equal(prog.added, 1);
+	assert_int_equal(kernel.reply_count, 1);
+	tcmulib_close(ctx);
+}
+
+static void a_failed_start_is_tried_again(void **state)
+{
+	(void)state;
+	start();
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	kernel.tail = 4000; /* insane, and no reset helps, for this is where it is mapped anew */
+	kernel.fail_unblock = 100;
+	kernel.dirty = true;
+	assert_int_equal(tcmulib_device_start(prog.dev), -EMFILE);
+	assert_null(tcmulib_get_next_command(prog.dev, 0)); /* does not try */
+	kernel.fail_unblock = 2;
+	kernel.kicks = 0;
+	assert_int_equal(tcmulib_device_start(prog.dev), 0);
+	assert_int_equal(kernel.fail_unblock, 0);
+	assert_int_equal(kernel.kicks, 1); /* for what was published before */
+	assert_int_equal(tcmulib_ring_state(prog.dev), TCMULIB_RING_RUNNING);
+	tcmulib_close(ctx);
+}
+
+static void an_insane_tail_is_reset_before_it_is_looked_at(void **state)
+{
+	(void)state;
+	start();
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	kernel.tail = 12;
+	assert_int_equal(tcmulib_device_start(prog.dev), 0);
+	assert_string_equal(kernel.written, "user_0/d1/action/reset_ring=1 "
+					    "user_0/d1/action/block_dev=1 "
+					    "user_0/d1/action/reset_ring=1 "
+					    "user_0/d1/action/block_dev=0 ");
+	tcmulib_close(ctx);
+}
+
+static void the_slow_road_unblocks(void **state)
+{
+	(void)state;
+	kernel.dirty = true;
+	prog.start = true;
+	start();
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	assert_string_equal(kernel.written, "user_0/d1/action/block_dev=1 "
+					    "user_0/d1/action/reset_ring=1 "
+					    "user_0/d1/action/block_dev=0 ");
+	assert_int_equal(tcmulib_ring_state(prog.dev), TCMULIB_RING_RUNNING);
+	tcmulib_close(ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_busy_device_is_tried_again),
+		TEST(devices_found_by_the_scan),
+		TEST(a_found_device_is_not_looked_at_again),
+		TEST(a_busy_device_that_existed),
+		TEST(a_failed_start_is_tried_again),
+		TEST(an_insane_tail_is_reset_before_it_is_looked_at),
+		TEST(the_slow_road_unblocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
