@@ -9,18 +9,33 @@
 
 static const char key[] = ";tcmur_cmd_time_out=";
 
-int runner_cfg_take_time_out(char *cfg)
+/* The seconds of the option at which option points, and where it ends; or -EINVAL. */
+static int parse_time_out(char *option, char **end)
 {
-	char *at = strstr(cfg, key), *value, *end;
+	char *value = option + strlen(key);
 	unsigned long seconds;
 
-	if (!at)
-		return 0;
-	value = at + strlen(key);
 	errno = 0;
-	seconds = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || (*end && *end != ';') || errno || seconds > INT_MAX)
+	seconds = strtoul(value, end, 10);
+	if (!isdigit((unsigned char)*value) || (**end && **end != ';') || errno ||
+	    seconds > INT_MAX)
 		return -EINVAL;
-	memmove(at, end, strlen(end) + 1);
 	return (int)seconds;
+}
+
+int runner_cfg_take_time_out(char *cfg)
+{
+	char *end = cfg, *at;
+	int seconds = 0;
+
+	while ((at = strstr(end, key))) {
+		seconds = parse_time_out(at, &end);
+		if (seconds < 0)
+			return seconds;
+	}
+	for (at = cfg; (at = strstr(at, key));) {
+		parse_time_out(at, &end);
+		memmove(at, end, strlen(end) + 1);
+	}
+	return seconds;
 }

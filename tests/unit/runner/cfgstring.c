@@ -27,6 +27,20 @@ static void taken_wherever_it_stands(void **state)
 	check("file//a;direct;tcmur_cmd_time_out=0", 0, "file//a;direct");
 }
 
+/* The last one counts; none is left for the handler, which does not know it. */
+static void given_twice(void **state)
+{
+	(void)state;
+	check("file//a;tcmur_cmd_time_out=5;tcmur_cmd_time_out=6", 6, "file//a");
+	check("file//a;tcmur_cmd_time_out=5;ro;tcmur_cmd_time_out=0;direct", 0,
+	      "file//a;ro;direct");
+	/* All or nothing. */
+	check("file//a;tcmur_cmd_time_out=5;tcmur_cmd_time_out=x", -EINVAL,
+	      "file//a;tcmur_cmd_time_out=5;tcmur_cmd_time_out=x");
+	check("file//a;tcmur_cmd_time_out=x;tcmur_cmd_time_out=5", -EINVAL,
+	      "file//a;tcmur_cmd_time_out=x;tcmur_cmd_time_out=5");
+}
+
 static void absent(void **state)
 {
 	(void)state;
@@ -48,6 +62,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken_wherever_it_stands),
+		cmocka_unit_test(given_twice),
 		cmocka_unit_test(absent),
 		cmocka_unit_test(refused),
 	};
