@@ -42,7 +42,7 @@ static size_t time_text(char *buf, size_t size)
 
 static void sink(enum tcmu_log_level level, const char *dev_name, const char *msg, void *arg)
 {
-	char line[1536];
+	char line[2048]; /* of libtcmu's longest name and message */
 	size_t stamp = time_text(line, sizeof(line));
 	int len;
 
