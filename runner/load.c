@@ -13,6 +13,7 @@
 
 /* The object whose handler_init() is running: tcmur_register_handler() has no other way to know. */
 static const char *loading;
+static bool asked; /* ... and whether it was called */
 
 int tcmur_register_handler_v2(struct tcmur_handler *h, size_t struct_size, uint32_t api_version)
 {
@@ -20,6 +21,7 @@ int tcmur_register_handler_v2(struct tcmur_handler *h, size_t struct_size, uint3
 		tcmu_err("tcmur_register_handler() was called outside handler_init(): ignored");
 		return -EINVAL;
 	}
+	asked = true;
 	h->_struct_size = (uint32_t)struct_size;
 	h->_api_version = api_version;
 	return runner_registry_add(h, struct_size, api_version, true, loading);
@@ -37,6 +39,11 @@ static bool enter(void *dl, const char *path)
 	if (entry) {
 		struct tcmur_handler *h = entry();
 
+		if (!h) {
+			tcmu_err("handler %s is not used: its entry point returned no handler",
+				 path);
+			return false;
+		}
 		runner_registry_add(h, h->_struct_size, h->_api_version, false, path);
 		return runner_registry_count() > before;
 	}
@@ -48,8 +55,11 @@ static bool enter(void *dl, const char *path)
 		return false;
 	}
 	loading = path;
+	asked = false;
 	if (init())
 		tcmu_err("handler %s: its handler_init() failed", path);
+	else if (!asked)
+		tcmu_err("handler %s is not used: its handler_init() registered no handler", path);
 	loading = NULL;
 	return runner_registry_count() > before;
 }
