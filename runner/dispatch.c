@@ -69,8 +69,11 @@ void runner_finish(struct runner_cmd *rc, int sts)
 		runner_op_flush(rc, runner_finish);
 		return;
 	}
-	/* A buffer for data-in that this command does not have. */
-	if (sts == TCMU_STS_OK && rc->op && rc->op->dir == SCSI_DIR_NONE && rc->data_len)
+	/* The ring does not tell the direction of the buffer. One for data-in, which this command does
+	 * not have, would come back with what another command left in it. Not for WRITE, where it
+	 * would cost: what comes back then is what is on the medium now. */
+	if (sts == TCMU_STS_OK && rc->op && rc->op->dir != SCSI_DIR_IN &&
+	    rc->op->id != SCSI_WRITE && rc->data_len)
 		tcmu_iovec_zero(rc->pub.lib_cmd->iovec, rc->pub.lib_cmd->iov_cnt);
 	answer(rc, sts);
 }

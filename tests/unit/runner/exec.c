@@ -167,7 +167,8 @@ static int mem_writesame(struct tcmu_device *d, struct tcmur_cmd *cmd, uint64_t 
 
 /* ---- a command ---- */
 
-static uint8_t data[1 << 20]; /* the initiator's buffer */
+static uint8_t data[1 << 20];
+static uint8_t sent[1 << 20]; /* the initiator's buffer */
 
 static int setup(void **state)
 {
@@ -237,10 +238,14 @@ static int run_pieces(const uint8_t *cdb, size_t data_len, size_t piece)
 	memset(&answer, 0, sizeof(answer));
 	calls[0] = '\0';
 
+	memcpy(sent, data, sizeof(sent));
 	runner_dispatch(&rdev, &cmd);
 	while (!answer.done)
 		assert_true(runner_ops_reap(&rdev));
 	assert_false(runner_ops_reap(&rdev));
+	/* The initiator has its own copy of what it sent. */
+	if (scsi_opcode_find(cdb) && scsi_opcode_find(cdb)->dir == SCSI_DIR_OUT)
+		memcpy(data, sent, sizeof(data));
 	return answer.sts;
 }
 
