@@ -80,12 +80,42 @@ static void flush_for_reconfig(struct runner_dev *rdev)
 	runner_op_flush(rdev->own, reconfig_flushed);
 }
 
+/*
+ * targetcli writes each attribute when it restores a configuration. What is so already is no change
+ * that a handler could refuse: the same config string, and no size where there was none.
+ */
+static bool is_so_already(struct tcmu_device *dev, const struct tcmulib_cfg_info *cfg)
+{
+	switch (cfg->type) {
+	case TCMULIB_CFG_DEV_CFGSTR:
+		return !strcmp(cfg->data.dev_cfgstring, tcmu_dev_get_cfgstring(dev));
+	case TCMULIB_CFG_DEV_SIZE:
+		return !cfg->data.dev_size && !tcmu_dev_get_config_size(dev);
+	case TCMULIB_CFG_WRITE_CACHE:
+		return false;
+	}
+	return false;
+}
+
+static void answer_no_change(struct runner_dev *rdev)
+{
+	bool ours = runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG);
+
+	atomic_store(&rdev->reconfig_busy, false);
+	if (ours)
+		tcmulib_event_done(rdev->dev, 0);
+}
+
 static void handle_reconfig(struct runner_dev *rdev)
 {
 	struct tcmulib_cfg_info *cfg = &rdev->reconfig;
 	const struct tcmur_handler *h = rdev->handler;
 	int ret;
 
+	if (is_so_already(rdev->dev, cfg)) {
+		answer_no_change(rdev);
+		return;
+	}
 	rdev->cache_before = tcmu_dev_get_write_cache_enabled(rdev->dev);
 	ret = h->reconfig ? h->reconfig(rdev->dev, cfg) : -EOPNOTSUPP;
 
