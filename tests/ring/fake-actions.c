@@ -8,8 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SAM_BUSY          0x08
 #define SAM_TASK_SET_FULL 0x28
+
+#define BLOCK_HELD 2 /* blk_used[]: by fake_ring_fragment() */
 
 static int map_ring(struct fake_ring *r)
 {
@@ -17,9 +18,9 @@ static int map_ring(struct fake_ring *r)
 	if (r->memfd < 0)
 		return -1;
 	r->file_len = r->data_off;
-	if (ftruncate(r->memfd, (off_t)r->file_len))
+	if (ftruncate(r->memfd, (off_t)(FAKE_PAGE + r->file_len)))
 		return -1;
-	r->base = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
+	r->base = fake_map(r->memfd, fake_ring_map_len(r));
 	return r->base == MAP_FAILED ? -1 : 0;
 }
 
@@ -60,38 +61,15 @@ struct fake_ring *fake_ring_new(const struct fake_ring_cfg *cfg, struct fake_ver
 	r->blk_high = calloc(r->cfg.data_blocks, sizeof(*r->blk_high));
 	r->blk_free = r->cfg.data_blocks;
 	r->ids = calloc(FAKE_MAX_ID + 1, sizeof(struct fake_req *));
+	r->id_marks = calloc(FAKE_MAX_ID + 1, 1);
 	r->id_hint = 1;
 	r->seed = (uint64_t)getpid() << 32;
 	list_init(&r->qfull);
 	list_init(&r->tmrs);
 	r->finished_end = &r->finished;
 	pthread_mutex_init(&r->lock, NULL);
+	fake_decoy_init(r);
 	return r;
-}
-
-static void drop_tmrs(struct fake_ring *r)
-{
-	list_for_each (node, &r->tmrs) {
-		list_del(node);
-		free(container_of(node, struct fake_tmr, node));
-	}
-}
-
-/* Ends everything on the ring. */
-static void drop_commands(struct fake_ring *r, int level)
-{
-	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
-		struct fake_req *req = r->ids[id];
-
-		if (!req)
-			continue;
-		fake_free_id(r, req);
-		if (req->cmd && level == 1)
-			fake_finish(r, req, SAM_BUSY);
-		else if (req->cmd)
-			fake_finish_sense(r, req, 0x02, 0x08, 0x00);
-		fake_req_free(r, req);
-	}
 }
 
 void fake_ring_free(struct fake_ring *r)
@@ -100,15 +78,18 @@ void fake_ring_free(struct fake_ring *r)
 		return;
 	fake_lock(r);
 	fake_run_qfull(r, true);
-	drop_commands(r, 2);
-	drop_tmrs(r);
+	fake_drop_commands(r, 2);
+	fake_drop_tmrs(r);
+	for (; r->slot_first != r->slot_next; r->slot_first++)
+		free(fake_slot(r, r->slot_first)->real);
 	fake_unlock(r);
-	munmap(r->base, r->map_len);
+	munmap(r->base, fake_ring_map_len(r));
 	close(r->memfd);
 	free(r->slots);
 	free(r->blk_used);
 	free(r->blk_high);
 	free(r->ids);
+	free(r->id_marks);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -120,7 +101,7 @@ int fake_ring_memfd(struct fake_ring *r)
 
 size_t fake_ring_map_len(struct fake_ring *r)
 {
-	return r->map_len;
+	return r->map_len + FAKE_PAGE;
 }
 
 void *fake_ring_base(struct fake_ring *r)
@@ -164,27 +145,6 @@ void fake_ring_expire(struct fake_ring *r, struct fake_cmd *cmd)
 	fake_unlock(r);
 }
 
-/* Nothing of the old entries counts any more, wherever user space is with them. */
-void fake_ring_reset(struct fake_ring *r, int level)
-{
-	fake_lock(r);
-	fake_check_mailbox(r);
-	drop_commands(r, level);
-	drop_tmrs(r);
-	for (; r->slot_first != r->slot_next; r->slot_first++)
-		fake_poison_ring(r, fake_slot(r, r->slot_first)->off,
-				 fake_slot(r, r->slot_first)->len);
-	r->slot_hidden = r->slot_next;
-	r->cleaned = 0;
-	r->head = 0;
-	r->head_visible = 0;
-	__atomic_store_n(&r->mb->cmd_tail, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&r->mb->cmd_head, 0, __ATOMIC_RELEASE);
-	r->broken = false;
-	fake_run_qfull(r, false);
-	fake_unlock(r);
-}
-
 void fake_ring_block(struct fake_ring *r, bool on)
 {
 	fake_lock(r);
@@ -216,6 +176,24 @@ bool fake_ring_is_broken(struct fake_ring *r)
 	yes = r->broken;
 	fake_unlock(r);
 	return yes;
+}
+
+void fake_ring_fragment(struct fake_ring *r, bool on)
+{
+	fake_lock(r);
+	for (uint32_t b = 1; b < r->cfg.data_blocks; b += 2) {
+		if (on && !r->blk_used[b]) {
+			r->blk_used[b] = BLOCK_HELD;
+			r->blk_free--;
+		} else if (!on && r->blk_used[b] == BLOCK_HELD) {
+			r->blk_used[b] = 0;
+			r->blk_free++;
+		}
+	}
+	r->blk_hint = 0;
+	if (!on && list_empty(&r->tmrs))
+		fake_run_qfull(r, false);
+	fake_unlock(r);
 }
 
 int fake_ring_free_kept(struct fake_ring *r, uint32_t id)

@@ -61,6 +61,8 @@ void fake_check_ring_free(struct fake_ring *r, uint32_t off, uint32_t len)
 	uint32_t poisoned = off >= r->ring_high ? 0 : r->ring_high - off;
 	size_t bad;
 
+	if (r->reset_unseen)
+		goto out;
 	if (poisoned > len)
 		poisoned = len;
 	bad = first_not(r->cmdr + off, FAKE_POISON, poisoned);
@@ -69,6 +71,7 @@ void fake_check_ring_free(struct fake_ring *r, uint32_t off, uint32_t len)
 	if (bad != len)
 		fake_verdict(r->v, FAKE_V_STALE_STORE, "ring offset %zu was written while free",
 			     off + bad);
+out:
 	if (off + len > r->ring_high)
 		r->ring_high = off + len;
 }
@@ -97,7 +100,7 @@ void fake_blocks_take(struct fake_ring *r, struct fake_req *req)
 		uint32_t dbi = req->dbi[i], bytes = page_up(fake_req_bytes_in(r, req, i));
 		size_t end = r->data_off + (size_t)dbi * r->blk_size + bytes;
 
-		if (end > r->file_len && !ftruncate(r->memfd, (off_t)end))
+		if (end > r->file_len && !ftruncate(r->memfd, (off_t)(FAKE_PAGE + end)))
 			r->file_len = end;
 		check_block_free(r, dbi, bytes);
 		if (bytes > r->blk_high[dbi])
@@ -212,12 +215,22 @@ static void check_all_free(struct fake_ring *r)
 	for (uint32_t dbi = 0; dbi < r->cfg.data_blocks; dbi++)
 		if (!r->blk_used[dbi])
 			check_block_free(r, dbi, r->blk_high[dbi]);
-	if (r->slot_first != r->slot_next || r->broken)
+	if (r->slot_first != r->slot_next || r->broken || r->reset_unseen)
 		return;
 	if (first_not(r->cmdr, FAKE_POISON, r->ring_high) != r->ring_high ||
 	    first_not(r->cmdr + r->ring_high, 0, r->cmdr_size - r->ring_high) !=
 		    r->cmdr_size - r->ring_high)
 		fake_verdict(r->v, FAKE_V_STALE_STORE, "the empty ring was written to");
+}
+
+/* Why has nobody answered this one? */
+static enum fake_verdict unanswered_kind(const struct fake_ring *r, const struct fake_req *req)
+{
+	if (req->aborted)
+		return FAKE_V_TMR;
+	if (req->iov_cnt > FAKE_MANY_IOVS)
+		return FAKE_V_MANY_IOVS;
+	return r->reset_unseen && !r->broken ? FAKE_V_RESET : FAKE_V_UNANSWERED;
 }
 
 void fake_ring_check_idle(struct fake_ring *r)
@@ -228,6 +241,7 @@ void fake_ring_check_idle(struct fake_ring *r)
 	if (fake_handle_completions(r))
 		fake_run_qfull(r, false);
 	fake_check_mailbox(r);
+	fake_decoy_check(r);
 	check_slots(r);
 	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
 		struct fake_req *req = r->ids[id];
@@ -239,7 +253,7 @@ void fake_ring_check_idle(struct fake_ring *r)
 				     id);
 		} else {
 			unanswered = true;
-			fake_verdict(r->v, req->aborted ? FAKE_V_TMR : FAKE_V_UNANSWERED,
+			fake_verdict(r->v, unanswered_kind(r, req),
 				     "cmd_id %u, opcode %02x, has no answer%s", id, req->cdb[0],
 				     req->expired ? " (it had expired)" : "");
 		}

@@ -7,17 +7,6 @@
 
 #define SAM_CHECK 0x02
 
-static void sense_verdict(struct fake_ring *r, const struct fake_req *req, const uint8_t *sense)
-{
-	uint8_t code = sense[0] & 0x7f;
-	uint8_t key = code >= 0x72 ? sense[1] & 0xf : sense[2] & 0xf;
-
-	if (code < 0x70 || code > 0x73 || !key)
-		fake_verdict(r->v, FAKE_V_SENSE,
-			     "cmd_id %u, opcode %02x: CHECK CONDITION with sense %02x %02x %02x",
-			     req->id, req->cdb[0], sense[0], sense[1], sense[2]);
-}
-
 /* Length of the data-in that is transferred. */
 static size_t read_len(struct fake_ring *r, struct fake_req *req, const struct tcmu_abi_entry *ent,
 		       bool *valid)
@@ -37,23 +26,6 @@ static size_t read_len(struct fake_ring *r, struct fake_req *req, const struct t
 	return n < req->len ? n : req->len;
 }
 
-static void judge(struct fake_ring *r, struct fake_req *req, const struct tcmu_abi_entry *ent,
-		  size_t len)
-{
-	fake_check_canary(r, req);
-	if (r->ack && !req->aborted && !r->ack(req->cmd, ent->rsp.scsi_status, r->ack_arg))
-		fake_verdict(r->v, FAKE_V_EARLY_ACK,
-			     "cmd_id %u, opcode %02x: answered before it was done", req->id,
-			     req->cdb[0]);
-	if (ent->rsp.scsi_status == SAM_CHECK)
-		sense_verdict(r, req, ent->rsp.sense);
-	else if (!ent->rsp.scsi_status && req->dir == FAKE_IN && !r->cfg.lenient_in &&
-		 !req->cmd->odd && !req->aborted && !fake_is_filled(r, req, len))
-		fake_verdict(r->v, FAKE_V_NOT_FILLED,
-			     "cmd_id %u, opcode %02x: GOOD, but of %zu bytes some were not written",
-			     req->id, req->cdb[0], len);
-}
-
 static void answer(struct fake_ring *r, struct fake_req *req, const struct tcmu_abi_entry *ent)
 {
 	struct fake_cmd *cmd = req->cmd;
@@ -67,7 +39,7 @@ static void answer(struct fake_ring *r, struct fake_req *req, const struct tcmu_
 		return;
 	}
 	len = read_len(r, req, ent, &valid);
-	judge(r, req, ent, len);
+	fake_judge_answer(r, req, ent, len);
 	if (ent->rsp.scsi_status == SAM_CHECK) {
 		memcpy(cmd->sense, ent->rsp.sense, sizeof(cmd->sense));
 		if (!valid) {
@@ -82,13 +54,14 @@ static void answer(struct fake_ring *r, struct fake_req *req, const struct tcmu_
 	else if (req->dir == FAKE_IN)
 		fake_copy(r, req, false, false, cmd->data, len);
 	cmd->residual = valid ? req->len - len : 0;
+	fake_judge_data(r, req, ent->rsp.scsi_status);
 	fake_finish(r, req, ent->rsp.scsi_status);
 }
 
-/* The consumer's position, where it tells: has it read this entry? */
-static bool was_read(struct fake_ring *r, const struct fake_req *req)
+/* The consumer's position, where it tells. */
+bool fake_was_read(struct fake_ring *r, const struct fake_req *req)
 {
-	uint32_t pos, dist, at;
+	uint32_t pos, dist, at, used;
 
 	if ((int32_t)(req->slot_seq - r->slot_hidden) >= 0)
 		return false;
@@ -98,6 +71,9 @@ static bool was_read(struct fake_ring *r, const struct fake_req *req)
 	memcpy(&pos, (uint8_t *)r->mb + r->cfg.pos_off, sizeof(pos));
 	at = fake_slot(r, req->slot_seq)->off;
 	dist = (pos + r->cmdr_size - r->cleaned) % r->cmdr_size;
+	used = (r->head_visible + r->cmdr_size - r->cleaned) % r->cmdr_size;
+	if (dist > used) /* of before a reset */
+		return false;
 	return (at + r->cmdr_size - r->cleaned) % r->cmdr_size < dist;
 }
 
@@ -109,15 +85,18 @@ static bool complete_one(struct fake_ring *r, const struct fake_slot *s)
 	bool keep = ent->hdr.uflags & TCMU_ABI_UFLAG_KEEP_BUF;
 
 	if (!req || req->kept) {
-		fake_verdict(r->v, FAKE_V_CMD_ID,
+		fake_verdict(r->v, fake_judge_id(r, ent->hdr.cmd_id, FAKE_V_CMD_ID),
 			     "the slot at %u (queued as %u) answers cmd_id %u: %s", s->off, s->id,
 			     ent->hdr.cmd_id,
 			     req ? "already answered, its buffer is kept" : "not in flight");
 		return false;
 	}
-	if (!was_read(r, req))
-		fake_verdict(r->v, FAKE_V_UNREAD, "cmd_id %u, opcode %02x, was answered unread",
-			     req->id, req->cdb[0]);
+	if (!fake_was_read(r, req))
+		fake_verdict(r->v, fake_judge_id(r, req->id, FAKE_V_UNREAD),
+			     "cmd_id %u, opcode %02x, was answered unread", req->id, req->cdb[0]);
+	else if (r->reset_unseen)
+		fake_reset_seen(r);
+	r->id_marks[req->id] = FAKE_ID_DONE | (req->aborted ? FAKE_ID_ABORTED : 0);
 	r->st.completions++;
 	if (!req->expired)
 		answer(r, req, ent);
@@ -142,7 +121,10 @@ static void bad_tail(struct fake_ring *r, uint32_t tail)
 	enum fake_verdict kind = FAKE_V_TAIL_BOUNDARY;
 
 	r->broken = true;
-	if (tail < size && tail % 8 == 0 && dist > used) {
+	if (r->reset_unseen && tail < size &&
+	    (tail + size - r->reset_tail) % size <= r->reset_used) {
+		kind = FAKE_V_RESET;
+	} else if (tail < size && tail % 8 == 0 && dist > used) {
 		uint32_t back = size - dist, beyond = dist - used;
 
 		kind = back <= beyond ? FAKE_V_TAIL_BACKWARDS : FAKE_V_TAIL_BEYOND;
@@ -169,6 +151,7 @@ bool fake_handle_completions(struct fake_ring *r)
 	if (r->broken)
 		return false;
 	fake_check_mailbox(r);
+	fake_decoy_check(r);
 	if (tail == r->cleaned)
 		return false;
 	if (!is_boundary(r, tail)) {

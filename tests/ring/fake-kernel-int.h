@@ -70,7 +70,7 @@ struct fake_kernel {
 	char dir[64], path[100];
 	int listen_fd, wake_fd;
 	bool stop, replies, losing;
-	int doorbell_ms, reply_ms;
+	int doorbell_ms, reply_ms, answer_ms;
 	uint32_t next_id;
 	struct fake_dev *devs[FAKE_MAX_DEVS]; /* by minor */
 	struct fake_client *clients[FAKE_MAX_CLIENTS];

@@ -50,6 +50,7 @@ struct fake_kernel *fake_kernel_new(void)
 
 	k->doorbell_ms = 3000;
 	k->reply_ms = 20000;
+	k->answer_ms = 20000;
 	if (make_socket(k)) {
 		free(k);
 		return NULL;
@@ -126,6 +127,13 @@ void fake_kernel_set_patience(struct fake_kernel *k, int doorbell_ms, int reply_
 	pthread_mutex_lock(&k->lock);
 	k->doorbell_ms = doorbell_ms;
 	k->reply_ms = reply_ms;
+	pthread_mutex_unlock(&k->lock);
+}
+
+void fake_kernel_set_answer_patience(struct fake_kernel *k, int answer_ms)
+{
+	pthread_mutex_lock(&k->lock);
+	k->answer_ms = answer_ms;
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -240,7 +248,9 @@ static int event_and_wait(struct fake_dev *dev, struct tcmu_event *ev)
 	fake_send_event(k, dev, ev);
 	fake_wake(k);
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += k->reply_ms / 1000;
+	until.tv_nsec += k->reply_ms % 1000 * 1000000L;
+	until.tv_sec += k->reply_ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	while (waits && !dev->pending.done && !ret)
 		ret = pthread_cond_timedwait(&k->cond, &k->lock, &until);
 	if (waits && !dev->pending.done) {

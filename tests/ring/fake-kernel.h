@@ -25,6 +25,8 @@ bool fake_kernel_replies(struct fake_kernel *k); /* what SET_FEATURES said last 
 void fake_kernel_lose_events(struct fake_kernel *k, bool on);
 /* How long a doorbell may be missing and a configfs writer waits; default 3 s and 20 s. */
 void fake_kernel_set_patience(struct fake_kernel *k, int doorbell_ms, int reply_ms);
+/* How long fake_ring_check_patience() waits while a program has the device open; default 20 s. */
+void fake_kernel_set_answer_patience(struct fake_kernel *k, int answer_ms);
 
 struct fake_dev_cfg {
 	const char *name;   /* user_0/NAME */
@@ -61,6 +63,5 @@ int fake_exec(struct fake_ring *r, struct fake_cmd *cmd, int timeout_ms);
 /* Waits until everything that was submitted is answered and tail == head. 0 or -ETIMEDOUT, with the
  * verdicts of fake_ring_check_idle() in both cases. */
 int fake_wait_idle(struct fake_ring *r, int timeout_ms);
-uint64_t fake_now_ms(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of fake-ring.c, fake-complete.c, fake-actions.c and fake-check.c. */
+/* The inside of a ring: fake-ring.c, fake-complete.c, fake-judge.c, fake-check.c, fake-decoy.c,
+ * fake-actions.c, fake-reset.c, fake-swap.c. */
 #ifndef TESTS_RING_FAKE_RING_INT_H
 #define TESTS_RING_FAKE_RING_INT_H
 
@@ -16,7 +17,9 @@ struct fake_req {
 	struct list node;     /* qfull queue, or nothing */
 	struct fake_cmd *cmd; /* NULL: expired or kept, the initiator has its answer */
 	uint16_t id;          /* 0: not on the ring */
-	bool expired, kept, aborted;
+	bool expired, kept, aborted, overdue_said;
+	uint64_t queued_ms, aborted_ms;
+	uint32_t iov_cnt;
 	enum fake_dir dir;
 	size_t len, bidi_len;
 	uint32_t *dbi;
@@ -29,8 +32,16 @@ struct fake_req {
 struct fake_slot {
 	uint32_t off, len;
 	uint8_t op;
-	uint16_t id; /* as queued */
+	uint16_t id;   /* as queued */
+	uint8_t *real; /* what the decoy in the slot is replaced with; NULL: it is there */
+	bool vendor;   /* the kind of the decoy */
 };
+
+/* What is known of a cmd_id from before; kept until a command with that id is answered in order. */
+#define FAKE_ID_DONE    1u /* answered */
+#define FAKE_ID_OLD     2u /* answered before a restart of user space */
+#define FAKE_ID_KILLED  4u /* ended by a reset of the ring */
+#define FAKE_ID_ABORTED 8u /* answered after it was aborted */
 
 struct fake_tmr {
 	struct list node;
@@ -48,7 +59,8 @@ struct fake_ring {
 	struct tcmu_abi_mailbox *mb;
 	uint8_t *cmdr;
 	uint32_t cmdr_size;
-	size_t data_off, map_len, file_len;
+	size_t data_off, map_len, file_len; /* without the page of the decoys */
+	uint8_t *decoy;
 	uint32_t blk_size;
 
 	uint32_t head;           /* where the next entry goes */
@@ -65,11 +77,20 @@ struct fake_ring {
 	uint32_t *blk_high; /* bytes of a block that were ever used: poisoned when free */
 	uint32_t blk_hint, blk_free;
 	struct fake_req **ids;
+	uint8_t *id_marks; /* FAKE_ID_*, by cmd_id */
 	uint32_t id_hint;
+
+	/* Since the last reset no new command was answered. Meanwhile the old slots are neither
+	 * poisoned nor checked: user space cannot know before it looks. */
+	bool reset_unseen, reset_said;
+	uint64_t reset_ms, served_ms;    /* when it was reset; when somebody new began to serve */
+	uint32_t reset_tail, reset_used; /* where the old entries were */
+	bool any_aborted;
 
 	struct list qfull, tmrs;
 	bool blocked, broken, plugged, event_owed, hold_head;
 	uint64_t seed;
+	unsigned int dice;
 	void (*notify)(void *arg);
 	void *notify_arg;
 	bool (*ack)(const struct fake_cmd *cmd, uint8_t status, void *arg);
@@ -95,6 +116,9 @@ void fake_free_id(struct fake_ring *r, struct fake_req *req);
 void fake_run_qfull(struct fake_ring *r, bool fail);
 bool fake_run_tmrs(struct fake_ring *r);
 
+void fake_fill_iovs(struct fake_ring *r, const struct fake_req *req, struct iovec *iov);
+uint32_t fake_count_iovs(const struct fake_req *req, uint32_t from, uint32_t to);
+
 /* fake-check.c */
 uint32_t fake_req_bytes_in(const struct fake_ring *r, const struct fake_req *req, uint32_t i);
 void fake_check_mailbox(struct fake_ring *r);
@@ -111,5 +135,30 @@ void fake_copy(struct fake_ring *r, struct fake_req *req, bool to_area, bool bid
 
 /* fake-complete.c */
 bool fake_handle_completions(struct fake_ring *r);
+/* Was the entry of this command read, as far as the consumer's position tells? */
+bool fake_was_read(struct fake_ring *r, const struct fake_req *req);
+
+/* fake-judge.c */
+void fake_judge_answer(struct fake_ring *r, struct fake_req *req, const struct tcmu_abi_entry *ent,
+		       size_t len);
+/* After the data-in has reached the initiator's buffer. */
+void fake_judge_data(struct fake_ring *r, const struct fake_req *req, uint8_t status);
+/* Which verdict an answer with this id deserves that it may not have; usual: unless the id's past says
+ * more. */
+enum fake_verdict fake_judge_id(const struct fake_ring *r, uint16_t id, enum fake_verdict usual);
+
+/* fake-decoy.c */
+void fake_decoy_init(struct fake_ring *r);
+bool fake_decoy_wanted(struct fake_ring *r);
+/* A decoy into the slot; the real entry will be made in slot->real. */
+void fake_decoy_show(struct fake_ring *r, struct fake_slot *slot, const uint8_t *cdb);
+void fake_decoy_wait(struct fake_ring *r);
+void fake_decoy_replace(struct fake_ring *r, struct fake_slot *slot);
+void fake_decoy_check(struct fake_ring *r);
+
+/* fake-reset.c */
+void fake_drop_commands(struct fake_ring *r, int level);
+void fake_drop_tmrs(struct fake_ring *r);
+void fake_reset_seen(struct fake_ring *r);
 
 #endif

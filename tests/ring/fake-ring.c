@@ -121,7 +121,7 @@ static bool alloc_blocks(struct fake_ring *r, struct fake_req *req)
 }
 
 /* Neighbouring blocks share an iov; Data-Out and bidi Data-In start a new one each. */
-static uint32_t count_iovs(const struct fake_req *req, uint32_t from, uint32_t to)
+uint32_t fake_count_iovs(const struct fake_req *req, uint32_t from, uint32_t to)
 {
 	uint32_t n = 0;
 
@@ -130,12 +130,14 @@ static uint32_t count_iovs(const struct fake_req *req, uint32_t from, uint32_t t
 	return n;
 }
 
-static void fill_iovs(struct fake_ring *r, const struct fake_req *req, uint32_t from, uint32_t to,
-		      struct iovec *iov)
+/* iov: zeros. */
+void fake_fill_iovs(struct fake_ring *r, const struct fake_req *req, struct iovec *iov)
 {
-	for (uint32_t i = from; i < to; i++) {
-		if (i == from || req->dbi[i] != req->dbi[i - 1] + 1) {
-			if (i != from)
+	uint32_t bidi = req->dbi_cnt - req->bidi_cnt;
+
+	for (uint32_t i = 0; i < req->dbi_cnt; i++) {
+		if (!i || i == bidi || req->dbi[i] != req->dbi[i - 1] + 1) {
+			if (i)
 				iov++;
 			iov->iov_base = (void *)(r->data_off + (size_t)req->dbi[i] * r->blk_size);
 		}
@@ -157,8 +159,9 @@ static void publish(struct fake_ring *r)
 {
 	if (r->hold_head)
 		return;
+	for (; r->slot_hidden != r->slot_next; r->slot_hidden++)
+		fake_decoy_replace(r, fake_slot(r, r->slot_hidden));
 	r->head_visible = r->head;
-	r->slot_hidden = r->slot_next;
 	__atomic_store_n(&r->mb->cmd_head, r->head, __ATOMIC_RELEASE);
 }
 
@@ -197,34 +200,43 @@ static void insert_pad(struct fake_ring *r, uint32_t len)
 	publish(r);
 }
 
+/* The kernel has one more: that of the decoys. */
 static uint16_t alloc_id(struct fake_ring *r)
 {
-	while (r->id_hint <= FAKE_MAX_ID && r->ids[r->id_hint])
+	while (r->id_hint < FAKE_DECOY_ID && r->ids[r->id_hint])
 		r->id_hint++;
-	return r->id_hint <= FAKE_MAX_ID ? (uint16_t)r->id_hint : 0;
+	return r->id_hint < FAKE_DECOY_ID ? (uint16_t)r->id_hint : 0;
 }
 
 static void write_entry(struct fake_ring *r, struct fake_req *req, uint32_t base, uint32_t len)
 {
-	uint32_t data_cnt = req->dbi_cnt - req->bidi_cnt, iovs = count_iovs(req, 0, data_cnt);
-	struct tcmu_abi_entry *ent = (void *)(r->cmdr + r->head);
+	uint32_t data_cnt = req->dbi_cnt - req->bidi_cnt;
 	uint64_t cdb_off = (uint64_t)(r->cmdr - r->base) + r->head + base;
+	uint8_t *to = r->cmdr + r->head;
+	struct tcmu_abi_entry *ent;
+	struct fake_slot *slot;
 
 	req->slot_seq = r->slot_next;
-	push_slot(r, TCMU_ABI_OP_CMD, len, req->id);
+	slot = push_slot(r, TCMU_ABI_OP_CMD, len, req->id);
+	if (fake_decoy_wanted(r)) {
+		fake_decoy_show(r, slot, req->cdb);
+		to = slot->real;
+	}
+	ent = (void *)to;
 	memset(ent, 0, len);
 	fake_blocks_take(r, req);
 	if (req->dir == FAKE_OUT)
 		fake_copy(r, req, true, false, req->cmd->data, req->len);
 	fake_prefill(r, req);
-	fill_iovs(r, req, 0, data_cnt, ent->req.iov);
-	fill_iovs(r, req, data_cnt, req->dbi_cnt, ent->req.iov + iovs);
-	ent->req.iov_cnt = iovs;
-	ent->req.iov_bidi_cnt = count_iovs(req, data_cnt, req->dbi_cnt);
+	fake_fill_iovs(r, req, ent->req.iov);
+	ent->req.iov_cnt = fake_count_iovs(req, 0, data_cnt);
+	ent->req.iov_bidi_cnt = fake_count_iovs(req, data_cnt, req->dbi_cnt);
 	ent->hdr.cmd_id = req->id;
 	ent->hdr.len_op = len | TCMU_ABI_OP_CMD;
-	memcpy(r->base + cdb_off, req->cdb, fake_cdb_len(req->cdb));
+	memcpy(to + base, req->cdb, fake_cdb_len(req->cdb));
 	ent->req.cdb_off = cdb_off;
+	if (slot->real && !r->hold_head)
+		fake_decoy_wait(r);
 }
 
 static bool wait_in_qfull(struct fake_ring *r, struct fake_req *req)
@@ -259,7 +271,7 @@ static enum queued queue_cmd(struct fake_ring *r, struct fake_req *req)
 	}
 	if (!alloc_blocks(r, req))
 		goto wait;
-	iovs = count_iovs(req, 0, data_cnt) + count_iovs(req, data_cnt, req->dbi_cnt);
+	iovs = fake_count_iovs(req, 0, data_cnt) + fake_count_iovs(req, data_cnt, req->dbi_cnt);
 	base = (uint32_t)offsetof(struct tcmu_abi_entry, req.iov) + iovs * sizeof(struct iovec);
 	if (base < sizeof(struct tcmu_abi_entry))
 		base = sizeof(struct tcmu_abi_entry);
@@ -280,6 +292,8 @@ static enum queued queue_cmd(struct fake_ring *r, struct fake_req *req)
 		return ANSWERED;
 	}
 	r->ids[req->id] = req;
+	req->iov_cnt = iovs;
+	req->queued_ms = fake_now_ms();
 	if (++r->st.in_flight > r->st.max_in_flight)
 		r->st.max_in_flight = r->st.in_flight;
 	r->st.cmds++;
@@ -426,6 +440,8 @@ void fake_ring_tmr(struct fake_ring *r, uint8_t type, struct fake_cmd **cmds, si
 			continue;
 		req->aborted = true;
 		if (req->id) {
+			req->aborted_ms = fake_now_ms();
+			r->any_aborted = true;
 			tmr->ids[tmr->cnt++] = req->id;
 			continue;
 		}

@@ -140,6 +140,7 @@ static int64_t do_open(struct fake_client *c, struct fake_dev *dev, int *fd)
 	while (recv(dev->peer, junk, sizeof(junk), MSG_DONTWAIT) > 0)
 		;
 	dev->opener = c->pid;
+	fake_ring_restarted(dev->ring);
 	*fd = dev->peer;
 	return 0;
 }
@@ -253,7 +254,7 @@ struct look {
 	int client[FAKE_MAX_CLIENTS]; /* index */
 	struct fake_dev *dev[FAKE_MAX_DEVS];
 	size_t clients, devs;
-	int doorbell_ms;
+	int doorbell_ms, answer_ms;
 };
 
 static void prepare(struct fake_kernel *k, struct look *l)
@@ -261,6 +262,7 @@ static void prepare(struct fake_kernel *k, struct look *l)
 	size_t n = 2;
 
 	l->doorbell_ms = k->doorbell_ms;
+	l->answer_ms = k->answer_ms;
 	l->clients = 0;
 	l->devs = 0;
 	l->fds[0] = (struct pollfd) { .fd = k->listen_fd, .events = POLLIN };
@@ -303,6 +305,13 @@ static void serve_clients(struct fake_kernel *k, struct look *l)
 	}
 }
 
+/* While nobody serves, nobody is late. */
+static void check_patience(struct fake_dev *dev, int answer_ms)
+{
+	if (fake_ring_overdue(dev->ring, (uint64_t)answer_ms) && fake_dev_is_open(dev))
+		fake_ring_check_patience(dev->ring, (uint64_t)answer_ms);
+}
+
 /* Without the lock: initiators' callbacks run in here. */
 static void serve_doorbells(struct fake_kernel *k, struct look *l)
 {
@@ -317,6 +326,7 @@ static void serve_doorbells(struct fake_kernel *k, struct look *l)
 			n = recv(dev->sock, buf, sizeof(buf), MSG_DONTWAIT);
 		if (n > 0)
 			fake_ring_doorbell(dev->ring, (unsigned int)n / 4);
+		check_patience(dev, l->answer_ms);
 		if (n > 0 || !fake_ring_published(dev->ring)) {
 			dev->owed_since = 0;
 		} else if (!dev->owed_since) {

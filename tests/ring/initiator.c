@@ -8,14 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-uint64_t fake_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void fake_cmd_init(struct fake_cmd *cmd, const uint8_t *cdb, size_t cdb_len, enum fake_dir dir,
 		   void *data, size_t len)
 {

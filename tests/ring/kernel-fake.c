@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel seam for tests: a thin client of the fake kernel that TCMU_FAKE_KERNEL names. */
+#include "fake-map.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -237,7 +237,7 @@ static int fake_dev_map(struct tcmu_kernel *k, uint32_t minor, int fd, void **ma
 	(void)fd;
 	if (ret < 0)
 		return ret;
-	p = mmap(NULL, rep.len, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	p = fake_map(memfd, rep.len);
 	ret = p == MAP_FAILED ? -errno : 0;
 	close(memfd);
 	if (!ret) {

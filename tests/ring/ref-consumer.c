@@ -23,7 +23,7 @@ void ref_init(struct ref_consumer *c, void *base)
 	c->pos = c->mb->cmd_tail;
 }
 
-static size_t cdb_len(const uint8_t *cdb)
+size_t ref_cdb_len(const uint8_t *cdb)
 {
 	static const uint8_t by_group[8] = { 6, 10, 10, 12, 16, 12, 10, 10 };
 
@@ -41,35 +41,48 @@ static void read_cmd(struct ref_consumer *c, const struct tcmu_abi_entry *ent, s
 		cmd->iov[i].iov_base = c->base + (uintptr_t)ent->req.iov[i].iov_base;
 		cmd->iov[i].iov_len = ent->req.iov[i].iov_len;
 	}
-	memcpy(cmd->cdb, c->base + ent->req.cdb_off, cdb_len(c->base + ent->req.cdb_off));
+	memcpy(cmd->cdb, c->base + ent->req.cdb_off, ref_cdb_len(c->base + ent->req.cdb_off));
+}
+
+bool ref_take(struct ref_consumer *c, struct ref_cmd *cmd)
+{
+	struct tcmu_abi_hdr *hdr = (void *)(c->cmdr + c->pos);
+	struct tcmu_abi_tmr *tmr = (void *)hdr;
+
+	c->pos = (c->pos + len(hdr)) % c->size;
+	if (op(hdr) == TCMU_ABI_OP_PAD)
+		return false;
+	memset(cmd, 0, sizeof(*cmd));
+	cmd->op = (uint8_t)op(hdr);
+	cmd->id = hdr->cmd_id;
+	if (cmd->op == TCMU_ABI_OP_CMD) {
+		read_cmd(c, (void *)hdr, cmd);
+	} else {
+		cmd->tmr_type = tmr->type;
+		cmd->tmr_cnt = tmr->cmd_cnt;
+		memcpy(cmd->tmr_ids, tmr->cmd_ids,
+		       (tmr->cmd_cnt < 64 ? tmr->cmd_cnt : 64) * sizeof(uint16_t));
+	}
+	return true;
 }
 
 bool ref_next(struct ref_consumer *c, struct ref_cmd *cmd)
 {
 	uint32_t head = __atomic_load_n(&c->mb->cmd_head, __ATOMIC_ACQUIRE);
 
-	while (c->pos != head) {
-		struct tcmu_abi_hdr *hdr = (void *)(c->cmdr + c->pos);
-
-		c->pos = (c->pos + len(hdr)) % c->size;
-		if (op(hdr) == TCMU_ABI_OP_PAD)
-			continue;
-		memset(cmd, 0, sizeof(*cmd));
-		cmd->op = (uint8_t)op(hdr);
-		cmd->id = hdr->cmd_id;
-		if (cmd->op == TCMU_ABI_OP_CMD) {
-			read_cmd(c, (void *)hdr, cmd);
-		} else {
-			struct tcmu_abi_tmr *tmr = (void *)hdr;
-
-			cmd->tmr_type = tmr->type;
-			cmd->tmr_cnt = tmr->cmd_cnt;
-			memcpy(cmd->tmr_ids, tmr->cmd_ids,
-			       (tmr->cmd_cnt < 64 ? tmr->cmd_cnt : 64) * sizeof(uint16_t));
-		}
-		return true;
-	}
+	while (c->pos != head)
+		if (ref_take(c, cmd))
+			return true;
 	return false;
+}
+
+bool ref_next_ahead(struct ref_consumer *c, struct ref_cmd *cmd)
+{
+	volatile struct tcmu_abi_hdr *hdr = (void *)(c->cmdr + c->pos);
+
+	if ((hdr->len_op & TCMU_ABI_OP_MASK) != TCMU_ABI_OP_CMD || !hdr->cmd_id)
+		return false;
+	return ref_take(c, cmd);
 }
 
 void ref_free(struct ref_cmd *cmd)

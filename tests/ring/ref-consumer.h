@@ -34,7 +34,13 @@ struct ref_cmd {
 void ref_init(struct ref_consumer *c, void *base);
 /* The next entry that is not a PAD; false if there is none. */
 bool ref_next(struct ref_consumer *c, struct ref_cmd *cmd);
+/* The entry at pos, which must be there. False for a PAD. */
+bool ref_take(struct ref_consumer *c, struct ref_cmd *cmd);
+/* Wrong on purpose: takes the entry at pos as soon as it looks like one, wherever cmd_head is. */
+bool ref_next_ahead(struct ref_consumer *c, struct ref_cmd *cmd);
 void ref_free(struct ref_cmd *cmd);
+/* What the CDB of this command looks like: bytes. */
+size_t ref_cdb_len(const uint8_t *cdb);
 size_t ref_len(const struct ref_cmd *cmd);
 void ref_fill(struct ref_cmd *cmd, uint8_t byte, size_t len);
 

@@ -23,6 +23,7 @@ struct server {
 	int refuse;     /* answer to ADDED */
 	bool keep_open; /* while refusing */
 	bool wrong_type, mute, no_kick;
+	_Atomic(bool) deaf; /* looks at no entry */
 	int fd;
 	struct ref_consumer c;
 	void *map;
@@ -85,7 +86,7 @@ static void serve(void)
 	struct ref_cmd cmd;
 	bool any = false;
 
-	while (s.fd >= 0 && ref_next(&s.c, &cmd)) {
+	while (s.fd >= 0 && !s.deaf && ref_next(&s.c, &cmd)) {
 		if (cmd.op == TCMU_ABI_OP_CMD) {
 			if (cmd.cdb[0] == 0x28)
 				ref_fill(&cmd, 0x33, ref_len(&cmd));
@@ -259,6 +260,7 @@ static void wrong_reply(void **state)
 
 	(void)state;
 	s.wrong_type = true;
+	fake_kernel_set_patience(k, 300, 200);
 	start();
 	assert_int_equal(create(&dev), -ETIMEDOUT);
 	stop();
@@ -272,6 +274,7 @@ static void no_reply(void **state)
 
 	(void)state;
 	s.mute = true;
+	fake_kernel_set_patience(k, 300, 200);
 	start();
 	assert_int_equal(create(&dev), -ETIMEDOUT);
 	stop();
@@ -289,6 +292,60 @@ static void lost_doorbell(void **state)
 	some_io(dev, 1);
 	stop();
 	only(FAKE_V_DOORBELL);
+}
+
+/* After a reset of the ring nobody looks at the new commands; but nobody is to blame while there is
+ * nobody. */
+static void unnoticed_reset(void **state)
+{
+	static struct fake_cmd cmd; /* ends with the device */
+	uint64_t end = fake_now_ms() + 10000;
+	struct fake_dev *dev;
+
+	(void)state;
+	fake_kernel_set_answer_patience(k, 50);
+	start();
+	assert_int_equal(create(&dev), 0);
+	some_io(dev, 1);
+	stop();
+	fake_ring_reset(fake_dev_ring(dev), 1);
+	fake_ring_submit(fake_dev_ring(dev), &cmd);
+	poll(NULL, 0, 200);
+	only(FAKE_V_NONE);
+	s.deaf = true;
+	start();
+	while (!fake_verdict_count(fake_kernel_verdicts(k), FAKE_V_RESET) && fake_now_ms() < end)
+		poll(NULL, 0, 10);
+	stop();
+	only(FAKE_V_RESET);
+}
+
+/* The one who opens the device next answers what was answered before. */
+static void answered_again(void **state)
+{
+	static struct fake_cmd cmd[2]; /* the first ends with the device */
+	struct fake_dev *dev;
+	struct ref_cmd c;
+
+	(void)state;
+	s.deaf = true;
+	start();
+	assert_int_equal(create(&dev), 0);
+	for (int i = 0; i < 2; i++)
+		fake_ring_submit(fake_dev_ring(dev), &cmd[i]);
+	s.deaf = false;
+	assert_int_equal(fake_wait_idle(fake_dev_ring(dev), 5000), 0);
+	stop();
+	s.k = ops->open();
+	dev_start(fake_dev_minor(dev));
+	fake_ring_submit(fake_dev_ring(dev), &cmd[0]);
+	assert_true(ref_next(&s.c, &c));
+	ref_free(&c);
+	ref_answer(&s.c, 2, 0, 0, 0);
+	fake_ring_reclaim(fake_dev_ring(dev));
+	dev_end();
+	ops->close(s.k);
+	only(FAKE_V_RESTART);
 }
 
 /* A device from before, without anybody to wait for; and one open at a time. */
@@ -346,9 +403,11 @@ static void released(void **state)
 	s.mute = true;
 	start();
 	pthread_create(&thread, NULL, writer, &dev);
-	poll(NULL, 0, 50);
-	assert_int_equal(ops->release_waiters(s.k), 0);
-	pthread_join(thread, &ret);
+	/* As soon as it waits. */
+	do {
+		poll(NULL, 0, 10);
+		assert_int_equal(ops->release_waiters(s.k), 0);
+	} while (pthread_tryjoin_np(thread, &ret));
 	assert_int_equal((intptr_t)ret, -EINTR);
 	stop();
 	only(FAKE_V_NONE);
@@ -396,9 +455,10 @@ static void edges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(whole_life),  T(attributes), T(refused),       T(refused_while_open),
-		T(wrong_reply), T(no_reply),   T(lost_doorbell), T(found_at_start),
-		T(overflow),    T(released),   T(edges),
+		T(whole_life),     T(attributes), T(refused),       T(refused_while_open),
+		T(wrong_reply),    T(no_reply),   T(lost_doorbell), T(found_at_start),
+		T(overflow),       T(released),   T(edges),         T(unnoticed_reset),
+		T(answered_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,59 +3,21 @@
  * libtcmu through its public interface on the fake kernel, in one process: a master thread, a ring
  * thread that answers in any order, and an initiator. Rings of random shapes.
  */
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "libtcmu.h"
-#include "rig.h"
-
-#include "fake-kernel.h"
+#include "lib-rig.h"
 
 #define DEPTH    40
 #define MAX_DATA (80u << 10)
 #define HELD     64
 
-static struct fake_kernel *k;
-static struct tcmu_device *_Atomic served; /* what the ring thread works on */
-static _Atomic(bool) stop, ring_idle;
-static _Atomic(unsigned long) done, wrong;
-static _Atomic(int) last_wrong;
-#define WRONG() went_wrong(__LINE__)
-
-static void went_wrong(int line)
-{
-	last_wrong = line;
-	wrong++;
-}
+static _Atomic(unsigned long) done;
 static _Atomic(bool) busy[DEPTH];
 static struct fake_cmd cmds[DEPTH];
 static uint8_t *data[DEPTH];
 static _Atomic(bool) zeroed; /* a ring without READ_LEN: the rest is zeros */
 
 /* ---- the program on libtcmu ---- */
-
-static int added(struct tcmu_device *dev)
-{
-	int ret = tcmulib_device_start(dev);
-
-	if (!ret)
-		served = dev;
-	return ret;
-}
-
-/* The ring thread lets go first: only then does the library unmap. */
-static void removed(struct tcmu_device *dev)
-{
-	(void)dev;
-	served = NULL;
-	ring_idle = false;
-	while (!ring_idle && !stop)
-		usleep(100);
-}
 
 static void complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, unsigned int *seed)
 {
@@ -127,19 +89,6 @@ static void *ring_thread(void *arg)
 			held[i] = held[--n];
 		}
 		tcmulib_processing_complete(dev);
-	}
-	return NULL;
-}
-
-static void *master(void *arg)
-{
-	struct tcmulib_context *ctx = arg;
-	struct pollfd p = { .fd = tcmulib_get_master_fd(ctx), .events = POLLIN };
-
-	while (!stop) {
-		poll(&p, 1, 10);
-		if (tcmulib_master_fd_ready(ctx))
-			WRONG();
 	}
 	return NULL;
 }
@@ -228,30 +177,18 @@ static void one_device(unsigned int seed)
 			 last_wrong);
 }
 
-static void any_order(void **state)
+static void all_devices(void)
 {
-	struct tcmulib_handler handler = {
-		.name = "test", .subtype = "test", .added = added, .removed = removed
-	};
-	struct tcmulib_context *ctx;
-	pthread_t t[2];
-
-	(void)state;
-	k = fake_kernel_new();
-	assert_non_null(k);
-	ctx = tcmulib_initialize(&handler, 1);
-	assert_non_null(ctx);
 	for (int i = 0; i < DEPTH; i++)
 		data[i] = malloc(MAX_DATA);
-	pthread_create(&t[0], NULL, ring_thread, NULL);
-	pthread_create(&t[1], NULL, master, ctx);
 	for (unsigned int i = 1; i <= 8; i++)
 		one_device(i * 77);
-	stop = true;
-	for (int i = 0; i < 2; i++)
-		pthread_join(t[i], NULL);
-	tcmulib_close(ctx);
-	fake_kernel_free(k);
+}
+
+static void any_order(void **state)
+{
+	(void)state;
+	lib_rig_run(ring_thread, all_devices);
 	for (int i = 0; i < DEPTH; i++)
 		free(data[i]);
 }

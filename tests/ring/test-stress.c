@@ -152,6 +152,7 @@ static void one_ring(unsigned int seed)
 	cfg.ring_bytes = 2048 + (uint32_t)rand_r(&seed) % 20000 / 8 * 8;
 	cfg.pages_per_blk = pages[rand_r(&seed) % 4];
 	cfg.data_blocks = (20 + (uint32_t)rand_r(&seed) % 200);
+	cfg.decoys = 2;
 	fake_verdicts_init(&s.v);
 	pthread_mutex_init(&s.lock, NULL);
 	s.stop = false;

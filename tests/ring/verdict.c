@@ -23,7 +23,13 @@ static const char *const names[FAKE_V_COUNT] = {
 	[FAKE_V_EARLY_ACK] = "answered too early",
 	[FAKE_V_KEEP_BUF] = "kept buffer",
 	[FAKE_V_DOORBELL] = "doorbell lost",
-	[FAKE_V_TMR] = "aborted command not answered",
+	[FAKE_V_READ_AHEAD] = "read ahead of cmd_head",
+	[FAKE_V_TMR] = "aborted command not answered once",
+	[FAKE_V_RESET] = "reset of the ring not noticed",
+	[FAKE_V_MANY_IOVS] = "more than 1024 iovecs",
+	[FAKE_V_OPCODE] = "unknown opcode not refused",
+	[FAKE_V_RESTART] = "not the same after a kill",
+	[FAKE_V_SWAP] = "slots are not the unanswered requests",
 	[FAKE_V_REPLY_TYPE] = "reply of the wrong type",
 	[FAKE_V_REPLY_LATE] = "reply too late",
 	[FAKE_V_OPEN_AT_REFUSAL] = "refused while open",
@@ -32,6 +38,14 @@ static const char *const names[FAKE_V_COUNT] = {
 const char *fake_verdict_name(enum fake_verdict kind)
 {
 	return kind < FAKE_V_COUNT && names[kind] ? names[kind] : "?";
+}
+
+const char *fake_verdict_number(enum fake_verdict kind, char buf[8])
+{
+	if (kind == FAKE_V_SWAP)
+		return "20b";
+	snprintf(buf, 8, "%d", (int)kind);
+	return buf;
 }
 
 void fake_verdicts_init(struct fake_verdicts *v)
@@ -71,6 +85,7 @@ unsigned int fake_verdict_count(struct fake_verdicts *v, enum fake_verdict kind)
 static unsigned int total_but(struct fake_verdicts *v, enum fake_verdict but, FILE *out)
 {
 	unsigned int n = 0;
+	char buf[8];
 
 	pthread_mutex_lock(&v->lock);
 	for (int i = 1; i < FAKE_V_COUNT; i++) {
@@ -78,8 +93,9 @@ static unsigned int total_but(struct fake_verdicts *v, enum fake_verdict but, FI
 			continue;
 		n += v->seen[i];
 		if (out)
-			fprintf(out, "violation %d (%s), %u times, first: %s\n", i,
-				fake_verdict_name(i), v->seen[i], v->first[i]);
+			fprintf(out, "violation %s (%s), %u times, first: %s\n",
+				fake_verdict_number(i, buf), fake_verdict_name(i), v->seen[i],
+				v->first[i]);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return n;
@@ -93,9 +109,11 @@ unsigned int fake_verdicts_total(struct fake_verdicts *v, FILE *out)
 int fake_verdicts_only(struct fake_verdicts *v, enum fake_verdict kind)
 {
 	bool ok = !total_but(v, kind, stderr);
+	char buf[8];
 
 	if (kind != FAKE_V_NONE && !fake_verdict_count(v, kind)) {
-		fprintf(stderr, "violation %d (%s) was not seen\n", kind, fake_verdict_name(kind));
+		fprintf(stderr, "violation %s (%s) was not seen\n", fake_verdict_number(kind, buf),
+			fake_verdict_name(kind));
 		ok = false;
 	}
 	return ok;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an initiator may expect of a disk, whatever becomes of the target meanwhile: each command ends
+ * once, and each block holds what was last written to it. Writes may overlap and run at the same time;
+ * then either may be the last. A write that failed may have been carried out or not, but not after it
+ * was answered. A write is out of the game when another one to that block, which was submitted after its
+ * answer, has ended GOOD. Whatever breaks that is verdict 23.
+ *
+ * Blocks are stamped, so that each tells which write it is of, and half a block is no block. Any thread.
+ */
+#ifndef TESTS_RING_MODEL_H
+#define TESTS_RING_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "verdict.h"
+
+struct model;
+
+/* All zeros at first. block_size: a multiple of 8, 32 or more. */
+struct model *model_new(uint64_t blocks, uint32_t block_size, struct fake_verdicts *v);
+void model_free(struct model *m);
+
+/* Call one of them just before the command is submitted; its number, never 0. model_write() makes the
+ * data, model_zero() is for a command that leaves zeros (UNMAP, WRITE SAME). */
+uint64_t model_write(struct model *m, uint64_t lba, uint32_t blocks, void *data);
+uint64_t model_zero(struct model *m, uint64_t lba, uint32_t blocks);
+uint64_t model_read(struct model *m, uint64_t lba, uint32_t blocks);
+/* From its done(). good: status GOOD; data: what a read that was good has brought. */
+void model_answered(struct model *m, uint64_t io, bool good, const void *data);
+/* Nothing is in flight any more: is everything answered? */
+void model_quiet(struct model *m);
+/* And this is what is on the disk. */
+void model_compare(struct model *m, uint64_t lba, uint32_t blocks, const void *data);
+
+#endif
