@@ -55,13 +55,17 @@ int scsi_failures(void)
 	return world_failures();
 }
 
-struct fake_dev *scsi_lun(const char *name, const char *config, uint64_t size)
+struct fake_dev *scsi_lun_on(const char *name, const char *config, uint64_t size,
+			     const struct fake_ring_cfg *ring)
 {
 	static const uint8_t tur[6];
+	struct fake_dev_cfg cfg = { .name = name, .config = config, .size = size, .ring = *ring };
 	struct fake_dev *dev = NULL;
 	struct fake_cmd cmd;
-	int ret = lun_create(&w, name, config, size, &dev);
+	int ret;
 
+	cfg.ring.pos_off = 76; /* as lun_create() */
+	ret = fake_dev_create(w.k, &cfg, &dev);
 	if (ret) {
 		fprintf(stderr, "creating %s (%s): %s\n", name, config, strerror(-ret));
 		proc_print_log(&w.d);
@@ -74,6 +78,13 @@ struct fake_dev *scsi_lun(const char *name, const char *config, uint64_t size)
 			break;
 	}
 	return dev;
+}
+
+struct fake_dev *scsi_lun(const char *name, const char *config, uint64_t size)
+{
+	static const struct fake_ring_cfg usual = FAKE_RING_CFG_DEFAULT;
+
+	return scsi_lun_on(name, config, size, &usual);
 }
 
 struct fake_dev *scsi_dev(void)

@@ -43,6 +43,9 @@ int scsi_teardown(void **state);
 int scsi_failures(void); /* to be added to the result of the group: cmocka forgets teardowns */
 /* For a program with a logical unit of its own, in the same daemon. */
 struct fake_dev *scsi_lun(const char *name, const char *config, uint64_t size);
+/* The same on a ring of this kind. */
+struct fake_dev *scsi_lun_on(const char *name, const char *config, uint64_t size,
+			     const struct fake_ring_cfg *ring);
 struct fake_dev *scsi_dev(void); /* the one of the fixture */
 const char *scsi_backing(void);  /* its file */
 const char *scsi_path(const char *name);

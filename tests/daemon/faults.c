@@ -63,20 +63,30 @@ static const char *led(const char *lun, const char *what)
 	return path;
 }
 
-void hold(const char *lun, const char *callback)
+static void set(const char *lun, const char *verb, const char *callback, bool on)
 {
 	char what[64];
 
-	snprintf(what, sizeof(what), "hold-%s", callback);
-	close(open(led(lun, what), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	snprintf(what, sizeof(what), "%s-%s", verb, callback);
+	if (on)
+		close(open(led(lun, what), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	else
+		unlink(led(lun, what));
+}
+
+void hold(const char *lun, const char *callback)
+{
+	set(lun, "hold", callback, true);
 }
 
 void let_go(const char *lun, const char *callback)
 {
-	char what[64];
+	set(lun, "hold", callback, false);
+}
 
-	snprintf(what, sizeof(what), "hold-%s", callback);
-	unlink(led(lun, what));
+void spoil(const char *lun, const char *callback, bool on)
+{
+	set(lun, "fail", callback, on);
 }
 
 static char *slurp(const char *path)

@@ -32,6 +32,8 @@ void reached(const char *lun, const char *line, unsigned int n);
 /* From now on calls of this callback do not come back, until let_go(). */
 void hold(const char *lun, const char *callback);
 void let_go(const char *lun, const char *callback);
+/* From now on open or reconfig fails with EIO; off: no more. */
+void spoil(const char *lun, const char *callback, bool on);
 
 /* ---- commands ---- */
 

@@ -2,6 +2,7 @@
 /*
  * A blocking handler that the test leads by the hand. The config is slow/PATH: each callback notes its
  * begin and its end in PATH.trace and does not come back as long as there is a file PATH.hold-NAME.
+ * open() and reconfig() fail with EIO as long as there is a file PATH.fail-NAME.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,15 +34,18 @@ static void wait_while(const char *path)
 		nanosleep(&ms, NULL);
 }
 
-static void act(struct tcmu_device *dev, const char *name)
+/* 0, or -EIO where that is wanted. */
+static int act(struct tcmu_device *dev, const char *name)
 {
 	const char *base = strchr(tcmu_dev_get_cfgstring(dev), '/') + 1;
-	char hold[512];
+	char hold[512], fail[512];
 
 	snprintf(hold, sizeof(hold), "%s.hold-%s", base, name);
+	snprintf(fail, sizeof(fail), "%s.fail-%s", base, name);
 	note(base, name, "begins");
 	wait_while(hold);
 	note(base, name, "ends");
+	return access(fail, F_OK) ? 0 : -EIO;
 }
 
 /*
@@ -75,9 +79,8 @@ static void keep_lock(struct tcmu_device *dev)
 static int slow_open(struct tcmu_device *dev, bool reopen)
 {
 	(void)reopen;
-	act(dev, "open");
 	tcmu_dev_set_write_cache_enabled(dev, true);
-	return 0;
+	return act(dev, "open");
 }
 
 static void slow_close(struct tcmu_device *dev)
@@ -88,8 +91,7 @@ static void slow_close(struct tcmu_device *dev)
 static int slow_reconfig(struct tcmu_device *dev, struct tcmulib_cfg_info *cfg)
 {
 	(void)cfg;
-	act(dev, "reconfig");
-	return 0;
+	return act(dev, "reconfig");
 }
 
 static int slow_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
