@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "scsi/capacity.h"
+#include "scsi/cdb.h"
 #include "scsi/inquiry.h"
 #include "scsi/mode.h"
 #include "scsi/opcodes.h"
@@ -36,7 +37,9 @@ static void fill_lu(struct scsi_lu *lu, const uint8_t *bytes)
 	lu->write_protect = bytes[18] & 2;
 	lu->unmap = bytes[18] & 4;
 	lu->unmap_zeroes = bytes[18] & 8;
-	memset(lu->serial, 'a', bytes[19] % sizeof(lu->serial));
+	lu->wce_fixed = bytes[18] & 16;
+	for (size_t i = 0; i < bytes[19] % sizeof(lu->serial); i++)
+		lu->serial[i] = "0123456789abcdefABCDEF-xyz "[(i * 5 + bytes[19]) % 27];
 	memset(lu->name, 'n', bytes[20] % sizeof(lu->name));
 	memset(lu->vendor, 'v', bytes[21] % sizeof(lu->vendor));
 }
@@ -54,9 +57,42 @@ static void walk_unmap(const struct scsi_lu *lu, const uint8_t *list, size_t len
 		assert(lba <= lu->num_lbas && blocks <= lu->num_lbas - lba);
 }
 
+/* By the first byte alone; a CDB is as long as that says, and no longer. */
+static void measure(const uint8_t *data, size_t size)
+{
+	uint8_t cdb[SCSI_CDB_MAX] = { 0 }, *exact;
+	size_t len;
+
+	memcpy(cdb, data, size < sizeof(cdb) ? size : sizeof(cdb));
+	len = (size_t)scsi_cdb_length(cdb);
+	assert(len >= 6 && len <= SCSI_CDB_MAX);
+	exact = malloc(len);
+	memcpy(exact, cdb, len);
+	assert(scsi_cdb_length(exact) == (int)len);
+	scsi_cdb_generic_lba(exact);
+	scsi_cdb_generic_xfer(exact);
+	if (len <= 16 && scsi_opcode_find(cdb))
+		assert(scsi_opcode_known(cdb[0]) && scsi_opcode_find(cdb)->cdb_len == len);
+	free(exact);
+}
+
+static void build_sense(struct scsi_sense *sense, bool desc, uint64_t info)
+{
+	uint8_t built[SCSI_SENSE_SIZE];
+	size_t len;
+
+	sense->has_info = info & 1;
+	sense->info = info >> 8;
+	scsi_sense_build(sense, desc, built);
+	len = scsi_sense_length(built);
+	assert(len >= 8 && len <= sizeof(built));
+	while (len < sizeof(built))
+		assert(!built[len++]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t cdb[16] = { 0 }, built[SCSI_SENSE_SIZE];
+	uint8_t cdb[16] = { 0 };
 	struct scsi_mode_change change;
 	struct scsi_sense sense;
 	const struct scsi_opcode *op;
@@ -66,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 40)
 		return 0;
+	measure(data, size);
 	memcpy(cdb, data, sizeof(cdb));
 	fill_lu(&lu, data + 16);
 	cap = data[38] * 4u;
@@ -74,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		scsi_cdb_lba(op, cdb);
 		scsi_cdb_xfer(op, cdb);
 	} else if (op) {
-		scsi_sense_build(&sense, data[39] & 1, built);
+		build_sense(&sense, data[39] & 1, lu.num_lbas);
 	}
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
 		buf = malloc(cap); /* the sanitizer guards its end */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In front of every source of fuzz-ring (-include): each atomic access of the library is a place where
+ * the kernel may do something. */
+#ifndef RING_STRIKE_H
+#define RING_STRIKE_H
+
+void ring_strike(void);
+
+#define __atomic_load_n(...)             (ring_strike(), __atomic_load_n(__VA_ARGS__))
+#define __atomic_store_n(...)            (ring_strike(), __atomic_store_n(__VA_ARGS__))
+#define __atomic_compare_exchange_n(...) (ring_strike(), __atomic_compare_exchange_n(__VA_ARGS__))
+
+#endif
