@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Debian's stock kernel, unpacked into a cache and never installed; the
-# initramfs that gets a guest from it to the host's files; and the question
-# whether KVM works. Sourced by tests/vm/run.
+# Debian's stock kernel, unpacked into a cache and never installed, and so is
+# rtslib; the initramfs that gets a guest from it to the host's files; and the
+# question whether KVM works. Sourced by tests/vm/run.
 
 vm_cache=${TCMU_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmu-runner/vm}
 
@@ -67,19 +67,48 @@ fetch_kernel()
 	[ -e "$vm_kernel" ] || vm_kernel=$dir/boot/vmlinuz-$vm_kver
 }
 
-# download_kernel PACKAGE DIR: unpacked and with its module index into DIR/root.
-download_kernel()
+# download_package PACKAGE DIR: unpacked into DIR/root.
+download_package()
 {
-	local kver=${1#linux-image-}
 	# The lists may name a version the mirror no longer has: refresh once.
 	(cd "$2" && apt-get -q -o APT::Sandbox::User=root download "$1" >log 2>&1 ||
 		{ deps_root && deps_apt update >log 2>&1 &&
 			apt-get -q -o APT::Sandbox::User=root download "$1" >>log 2>&1; }) ||
 		{ tail -n 5 "$2/log" >&2; echo "apt-get download $1 failed" >&2; return 1; }
-	dpkg-deb -x "$2"/*.deb "$2/root" || return 1
+	dpkg-deb -x "$2/$1"_*.deb "$2/root"
+}
+
+# download_kernel PACKAGE DIR: with its module index.
+download_kernel()
+{
+	local kver=${1#linux-image-}
+	download_package "$1" "$2" || return 1
 	depmod -b "$2/root" "$kver" || return 1
 	unpack_vmlinux "$2/root/boot/vmlinuz-$kver" "$2/root/boot/vmlinux" ||
 		rm -f "$2/root/boot/vmlinux"
+}
+
+# fetch_rtslib: exports TCMU_VM_RTSLIB, where Python finds it. Not installed, as
+# with it comes a service that restores targets on this machine. Without it,
+# scripts that need it are skipped.
+fetch_rtslib()
+{
+	local dir=$vm_cache/rtslib pkg tmp got=y
+	exec {vm_lock}>"$vm_cache/lock"
+	flock "$vm_lock"
+	if [ ! -e "$dir/complete" ]; then
+		echo "fetching rtslib into $vm_cache (once; it is unpacked there, not installed)" >&2
+		tmp=$(mktemp -d "$vm_cache/.fetch.XXXXXX")
+		for pkg in python3-rtslib-fb python3-pyudev python3-six; do
+			[ -z "$got" ] || download_package "$pkg" "$tmp" || got=''
+		done
+		rm -rf "$dir"
+		[ -z "$got" ] || mv "$tmp/root" "$dir"
+		rm -rf "$tmp"
+		[ -z "$got" ] || : >"$dir/complete"
+	fi
+	exec {vm_lock}>&-
+	[ -z "$got" ] || export TCMU_VM_RTSLIB=$dir/usr/lib/python3/dist-packages
 }
 
 # make_initramfs OUT: busybox, the modules above in load order, tests/vm/init.

@@ -22,7 +22,12 @@ daemon_pid=''
 
 # --- verdicts ---------------------------------------------------------------
 
-step() { printf '%6.1f  %s\n' "$(awk '{ print $1 }' /proc/uptime)" "$*"; }
+step()
+{
+	local up
+	read -r up _ </proc/uptime
+	printf '%6.1f  %s\n' "$up" "$*"
+}
 
 fail()
 {
@@ -266,15 +271,46 @@ tree_sum()
 	) | sha256sum | cut -d ' ' -f 1
 }
 
+fio_verify_args=(
+	--name=verify --rw=randwrite --ioengine=libaio --direct=1
+	--iodepth=32 --verify=crc32c --verify_fatal=1 --verify_backlog=128
+	--serialize_overlap=1 --time_based --randrepeat=0 --eta=never
+)
+
 # fio_verify FILE [ARG...]: random writes of all sizes, each verified by its own
 # checksum soon after; not 0 on any error. Give it a --runtime.
 fio_verify()
 {
 	local file=$1
 	shift
-	fio --name=verify --filename="$file" --rw=randwrite --ioengine=libaio --direct=1 \
-		--iodepth=32 --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
-		--serialize_overlap=1 --time_based --randrepeat=0 --eta=never "$@" </dev/null
+	fio "${fio_verify_args[@]}" --filename="$file" "$@" </dev/null
+}
+
+# load_begin DISK [ARG...]: the same until load_end, in the background, on a LUN
+# that nothing else touches; at a rate that leaves the processors to the test.
+load_begin()
+{
+	load_out=$TCMU_RESULTS/$script_name.load.out
+	fio "${fio_verify_args[@]}" --filename="$1" --bsrange=4k-64k --blockalign=4k --iodepth=8 \
+		--rate_iops=40 --max_latency=25s --verify_backlog=32 --runtime=3600 "${@:2}" \
+		>"$load_out" 2>&1 </dev/null &
+	load_pid=$!
+}
+
+load_hurt() { fail "the other LUN was hurt: $(tail -n 25 "$load_out")"; }
+
+load_runs() { kill -0 "$load_pid" 2>/dev/null || load_hurt; }
+
+# load_end: fails when there was an error, or an answer took too long.
+load_end()
+{
+	local status=0
+	load_runs
+	kill -TERM "$load_pid"
+	wait "$load_pid" || status=$?
+	# What it says when it was told to end.
+	[ "$status" -eq 128 ] && grep -q 'err= 0' "$load_out" && ! grep -q 'err=[^ ]' "$load_out" || load_hurt
+	grep -q 'issued rwts: total=[1-9]' "$load_out" || fail "nothing was read on the other LUN"
 }
 
 # --- afterwards ---------------------------------------------------------------
