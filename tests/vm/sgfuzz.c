@@ -48,7 +48,7 @@ struct fuzz {
 	size_t listed_count;
 	bool known[256];
 	uint8_t *data;
-	unsigned int good, unknown, refused, attentions;
+	unsigned int good, unknown, refused, not_ready, attentions;
 };
 
 struct command {
@@ -315,7 +315,13 @@ static int check_sense(struct fuzz *f, const struct command *c)
 	case 0x6:
 		f->attentions++;
 		return 0;
+	case 0x2: /* it was told to stop, or to format itself; never: communication failure */
+		if (code >> 8 != 0x04)
+			return wrong(c, "NOT READY for no reason of its own");
+		f->not_ready++;
+		return 0;
 	case 0x5:
+	case 0x7: /* it was told to protect itself */
 	case 0xe: /* of VERIFY */
 		break;
 	default:
@@ -454,7 +460,11 @@ int main(int argc, char **argv)
 		if (try(&f, &c))
 			return 1;
 	}
-	printf("seed %s: %u good, %u unknown, %u refused, %u unit attentions\n", argv[2], f.good,
-	       f.unknown, f.refused, f.attentions);
+	printf("seed %s: %u good, %u unknown, %u refused, %u not ready, %u unit attentions\n",
+	       argv[2], f.good, f.unknown, f.refused, f.not_ready, f.attentions);
+	if (f.good < count / 20 || f.unknown < 256) {
+		puts("that were not enough of each kind to show anything");
+		return 1;
+	}
 	return 0;
 }

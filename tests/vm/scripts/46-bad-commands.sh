@@ -9,7 +9,7 @@
 # timeout: 300
 
 . "$TCMU_SRC/tests/vm/lib.sh"
-need fio sg_turs
+need fio sg_turs sg_start
 need_daemon
 sgfuzz=$TCMU_BUILD/tests/sgfuzz
 [ -x "$sgfuzz" ] || skip "$sgfuzz is not built"
@@ -43,7 +43,8 @@ daemon_alive || fail "the daemon is gone"
 load_runs
 
 step "the disk works as before"
-wait_for 10 sg_turs "$DISK" >/dev/null || fail "it is not ready"
+sg_start --start "$DISK" # it may have been told to stop
+wait_for 60 eval 'sg_turs "$DISK" >/dev/null 2>&1' || fail "it is not ready"
 assert_eq "size" "$(blockdev --getsize64 "$DISK")" "$size"
 assert_eq "read-only" "$(blockdev --getro "$DISK")" 0
 dd if=/dev/urandom of=/mnt/data/pattern bs=1M count=32 status=none
