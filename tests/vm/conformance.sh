@@ -1,0 +1,172 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# libiscsi's SCSI suite over LIO's own iSCSI target on loopback. Sourced after
+# lib.sh:
+#
+#	iscsi_begin
+#	iscsi_target STORAGE-OBJECT
+#	suite LABEL [TESTS]
+#	iscsi_target_end
+#	judge VARIANT LEAST LABEL[=TESTS]...
+
+iscsi=$cfs/iscsi
+iqn=iqn.2003-01.org.linux-iscsi.tcmu:conformance
+
+# How long the whole family may take. It needs 200 s with TCG on an idle machine.
+suite_limit=${TCMU_VM_SUITE_SECONDS:-1500}
+
+iscsi_begin()
+{
+	local dbroot
+	modprobe iscsi_target_mod
+	# The kernel keeps persistent reservations here, and without the directory
+	# answers each PERSISTENT RESERVE OUT with NOT READY.
+	dbroot=$(cat "$cfs/dbroot")
+	mkdir -p "$dbroot/pr"
+	mkdir -p "$iscsi"
+	iscsi-test-cu --list >"$TCMU_RESULTS/$script_name.list"
+	trap iscsi_on_exit EXIT
+}
+
+# iscsi_portal TAG PORT STORAGE-OBJECT: LUN 0 for whoever logs in.
+iscsi_portal()
+{
+	local tpg=$iscsi/$iqn/tpgt_$1 attribute
+	mkdir -p "$tpg"
+	for attribute in authentication=0 generate_node_acls=1 cache_dynamic_acls=1 demo_mode_write_protect=0; do
+		put "$tpg/attrib/${attribute%=*}" "${attribute#*=}"
+	done
+	mkdir "$tpg/np/127.0.0.1:$2" "$tpg/lun/lun_0"
+	ln -s "$3" "$tpg/lun/lun_0/port"
+	put "$tpg/enable" 1
+}
+
+# iscsi_target STORAGE-OBJECT (its configfs directory): at two ports of one
+# target, so that the suite has two paths to it.
+iscsi_target()
+{
+	iscsi_portal 1 3260 "$1"
+	iscsi_portal 2 3261 "$1"
+}
+
+iscsi_target_end()
+{
+	local tpg
+	for tpg in "$iscsi/$iqn"/tpgt_*; do
+		[ -d "$tpg" ] || continue
+		# Ends the sessions that are left.
+		within 60 put "$tpg/enable" 0 || return 1
+		within 60 rm -f "$tpg/lun/lun_0/port" || return 1
+		within 60 rmdir "$tpg/lun/lun_0" "$tpg"/np/* "$tpg" || return 1
+	done
+	[ ! -d "$iscsi/$iqn" ] || within 60 rmdir "$iscsi/$iqn"
+}
+
+# A storage object cannot be deleted, nor the guest used again, while it is exported.
+iscsi_on_exit()
+{
+	local status=$?
+	# A child that is told to end before its exec runs this trap as well.
+	[ "$BASHPID" = "$$" ] || return
+	set +e
+	if ! iscsi_target_end; then
+		echo "FAIL: the iSCSI target could not be removed" >&2
+		[ "$status" != 0 ] && [ "$status" != 77 ] || status=1
+	fi
+	(exit "$status")
+	on_exit
+}
+
+suite_log() { echo "$TCMU_RESULTS/$script_name.$1.suite"; }
+
+# suite LABEL [TESTS]: runs it (the whole family unless said) on LUN 0.
+# The suite has a flaw: a test that sends wrong transfer lengths on purpose and is
+# skipped half-way leaves them wrong for all that comes after it. To see what
+# fails by itself, TCMU_VM_SUITE_EACH=y runs each of its suites in a process of
+# its own.
+suite()
+{
+	local one
+	if [ -z "${TCMU_VM_SUITE_EACH-}" ] || [ -n "${2-}" ]; then
+		run_suite "$@"
+		return
+	fi
+	for one in $(sed -n 's/^SCSI\.\([^.]*\)$/\1/p' "$TCMU_RESULTS/$script_name.list"); do
+		run_suite "$1.$one" "SCSI.$one"
+	done
+}
+
+run_suite()
+{
+	local tests=${2:-SCSI} log status=0
+	log=$(suite_log "$1")
+	step "the suite's $tests on $1"
+	# Without buffers, or the two streams would not be in the order in which
+	# they were written. The log grows by thousands of lines: not over 9p.
+	timeout "$suite_limit" stdbuf -o0 iscsi-test-cu --dataloss --allow-sanitize --Verbose-scsi \
+		--test="$tests" "iscsi://127.0.0.1:3260/$iqn/0" "iscsi://127.0.0.1:${TCMU_VM_SECOND_PORT:-3261}/$iqn/0" \
+		>/run/suite.log 2>&1 </dev/null || status=$?
+	cp /run/suite.log "$log"
+	step "the suite's exit status: $status"
+	# 1 is a failed test, of which judge() knows more.
+	[ "$status" -le 1 ] || echo "iscsi-test-cu ended with $status" >>"$log"
+}
+
+# judge VARIANT LEAST LABEL[=TESTS]...: the verdict on what suite() ran.
+judge()
+{
+	local variant=$1 least=$2 run log one logs=() verdict=()
+	shift 2
+	for run in "$@"; do
+		log=$(suite_log "${run%%=*}")
+		if compgen -G "${log%.suite}.*.suite" >/dev/null; then
+			for log in "${log%.suite}".*.suite; do
+				one=${log%.suite}
+				logs+=("$log=SCSI.${one##*.}")
+			done
+		else
+			logs+=("$log${run#"${run%%=*}"}")
+		fi
+	done
+	case $least in
+	*/*) verdict=(--expect "$least") ;;
+	*) verdict=(--least "$least" --variant "$variant" --skips "$TCMU_SRC/tests/vm/conformance.skip") ;;
+	esac
+	python3 "$TCMU_SRC/tests/vm/conformance.py" --list "$TCMU_RESULTS/$script_name.list" \
+		--all "$TCMU_RESULTS/$script_name.$variant.outcomes" \
+		--failures "$TCMU_RESULTS/$script_name.$variant.failures" \
+		"${verdict[@]}" "${logs[@]}"
+}
+
+# conformance_lun LABEL OPTIONS SIZE [TESTS [key=value...]]: the suite on a fresh
+# LUN of the file handler with these options behind its path.
+conformance_lun()
+{
+	local label=$1 options=$2 size=$3 tests=${4-} file
+	shift 3
+	[ $# -eq 0 ] || shift
+	file=$(backing conformance.img "$size")
+	lun_create conformance "file/$file$options" "$size" "$@" || return 1
+	iscsi_target "$core/conformance"
+	suite "$label" "$tests"
+	iscsi_target_end
+	lun_delete conformance
+}
+
+# conformance_fileio SIZE: the same on the kernel's own backstore for files.
+conformance_fileio()
+{
+	local dev=$cfs/core/fileio_0/conformance
+	modprobe target_core_file
+	mkdir -p "$dev"
+	put "$dev/control" "fd_dev_name=$(backing conformance.img "$1"),fd_dev_size=$1"
+	put "$dev/enable" 1
+	put "$dev/attrib/emulate_tpu" 1
+	put "$dev/attrib/emulate_tpws" 1
+	put "$dev/wwn/vpd_unit_serial" "$(cat /proc/sys/kernel/random/uuid)"
+	iscsi_target "$dev"
+	suite fileio
+	iscsi_target_end
+	rmdir "$dev" "${dev%/*}"
+}
