@@ -6,7 +6,7 @@
 # back. The daemon lives, its other LUN notices nothing, and the disk that had to
 # suffer works as before.
 #
-# timeout: 300
+# timeout: 1000
 
 . "$TCMU_SRC/tests/vm/lib.sh"
 need fio sg_turs sg_start
