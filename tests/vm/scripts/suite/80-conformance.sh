@@ -4,8 +4,9 @@
 # A suite that nobody here wrote: libiscsi's, over iSCSI, on a LUN of the file
 # handler with 512-byte blocks, on a removable one and on a read-only one.
 #
-# TCMU_VM_BACKSTORE=fileio runs it on the kernel's own file backstore instead,
-# whose numbers are known: a check of the counting.
+# TCMU_VM_BACKSTORE=fileio runs it on the kernel's own file backstore instead. The
+# numbers expected there are those that this judge counted itself, so that run
+# shows only whether they repeat.
 #
 # timeout: 2000
 
