@@ -351,8 +351,8 @@ static void handle_unknown(struct tcmulib_context *ctx, const struct tcmu_event 
 		wait_a_while(ctx, pend); /* another daemon may own the subtype */
 	else if (ev->type == TCMU_EVENT_ADDED)
 		deliver_added(ctx, pend, handler);
-	else /* one that we refused, or could not open */
-		tcmu_pending_finish(ctx, pend, ev->type == TCMU_EVENT_REMOVED ? 0 : -ENODEV);
+	else /* one that is not open yet (see may_retry()), or not any more, because the program ends */
+		tcmu_pending_finish(ctx, pend, ev->type == TCMU_EVENT_REMOVED ? 0 : -EAGAIN);
 }
 
 void tcmu_event_handle(struct tcmulib_context *ctx, const struct tcmu_event *ev, bool silent)

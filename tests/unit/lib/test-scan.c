@@ -77,13 +77,23 @@ static void a_busy_device_that_existed(void **state)
 	later(10);
 	push(&ev);
 	turn();
-	assert_reply(0, TCMU_EVENT_RECONFIG, 1, -ENODEV);
+	assert_reply(0, TCMU_EVENT_RECONFIG, 1, -EAGAIN);
 	container_of(ctx->pending.next, struct tcmu_pending, node)->deadline = 1;
 	later(10);
 	assert_int_equal(prog.added, 0);
 	later(10);
 	assert_int_equal(prog.added, 1);
 	assert_int_equal(kernel.reply_count, 1);
+	tcmulib_close(ctx);
+}
+
+static void a_device_that_is_not_served(void **state)
+{
+	(void)state;
+	start();
+	event(TCMU_EVENT_RECONFIG, 1, "test/");
+	turn();
+	assert_reply(0, TCMU_EVENT_RECONFIG, 1, -EAGAIN);
 	tcmulib_close(ctx);
 }
 
@@ -144,6 +154,7 @@ int main(void)
 		TEST(devices_found_by_the_scan),
 		TEST(a_found_device_is_not_looked_at_again),
 		TEST(a_busy_device_that_existed),
+		TEST(a_device_that_is_not_served),
 		TEST(a_failed_start_is_tried_again),
 		TEST(an_insane_tail_is_reset_before_it_is_looked_at),
 		TEST(the_slow_road_unblocks),
