@@ -21,7 +21,9 @@ static void set_mark(struct tcmu_ring *ring, enum tcmu_ring_mark mark)
 		memset(scratch, 0, sizeof(*scratch));
 	scratch->magic = TCMU_RING_SCRATCH_MAGIC;
 	scratch->version = TCMU_RING_SCRATCH_VERSION;
-	scratch->pos = ring->pos;
+	/* Before the reset it says how far the dead process came. */
+	if (mark != TCMU_RING_MARK_RESETTING)
+		scratch->pos = ring->pos;
 	/* Release: whoever finds the mark after a SIGKILL finds the rest as it was written. */
 	__atomic_store_n(&scratch->state, (uint16_t)mark, __ATOMIC_RELEASE);
 }

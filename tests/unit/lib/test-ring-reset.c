@@ -99,7 +99,11 @@ static void an_unfinished_reset_is_repeated(void **state)
 
 	(void)state;
 	rig_start(&rig, RIG_FLAGS);
+	rig_command(&rig, 1);
+	tcmu_ring_complete(&rig.ring, rig_next(&rig, 1), SAM_STAT_GOOD);
+	reattach(&rig);
 	tcmu_ring_mark_resetting(&rig.ring);
+	assert_int_equal(ring_scratch(&rig.ring)->pos, RIG_SLOT); /* how far the first one came */
 	reattach(&rig);
 	assert_false(tcmu_ring_resumable(&rig.ring)); /* although tail == head */
 	rig_end(&rig);
