@@ -442,8 +442,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.data = data;
 	in.left = size;
 	live_count = 0;
-	memset(&m, 0, offsetof(struct model, slots));
-	m.first = m.count = 0;
+	last_entry = 0;
+	memset(&m, 0, sizeof(m));
 	first = take(1);
 	if (first == 0xff)
 		attach_to_nothing();
