@@ -6,6 +6,7 @@
 # daemon lives; its other LUN notices nothing.
 #
 # timeout: 300
+# Counted at the end:
 # dmesg: allowed Call Trace:
 
 . "$TCMU_SRC/tests/vm/lib.sh"
@@ -35,20 +36,6 @@ set_up()
 		shift 2
 	done
 	within "${limit:-$soon}" enable "$dev"
-}
-
-# enable DEV: again as long as the kernel's own race is in the way, see
-# 47-bad-moments.
-enable()
-{
-	local said status
-	while :; do
-		status=0
-		said=$(put "$1/enable" 1 2>&1) || status=$?
-		[ "$status" -ne 0 ] && [ "${said##*: }" = 'File exists' ] || break
-	done
-	[ -z "$said" ] || echo "$said"
-	return "$status"
 }
 
 # refused_as NAME SECONDS ERROR [FILE VALUE]...: by this errno, in time.
@@ -266,6 +253,7 @@ for pid in "${slow_pids[@]}"; do
 done
 rmdir "$core"/{none,nothing,slash,nobody,cntrl,locked,mounted,root}
 load_end
+only_uio_races
 no_more_fds()
 {
 	local now=("/proc/$daemon_pid/fd"/*)
