@@ -106,6 +106,15 @@ const char *all_handlers(void)
 static struct fake_dev *witness;
 static struct load *witness_load;
 
+int crowd_open(void **state)
+{
+	int ret = faults_open(state);
+
+	if (SLOWER > 1)
+		fake_kernel_set_patience(w.k, 3000 * SLOWER, 20000 * SLOWER);
+	return ret;
+}
+
 /* After a test that failed: nothing may go on that uses what ends now. */
 int crowd_close(void **state)
 {

@@ -32,6 +32,8 @@ const char *all_handlers(void);
 
 /* A unit over a file with a load on it, beside which the test happens. */
 void witness_start(unsigned int seed);
+/* cmocka: faults_open(), with the patience that a slow build needs. */
+int crowd_open(void **state);
 /* cmocka: faults_close(), also after a test that failed beside the witness. */
 int crowd_close(void **state);
 /* It has been served all the time, still is, and what it read was right; removes it. */

@@ -351,7 +351,7 @@ static void many_at_once(void **state)
 	free(medium);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, faults_open, crowd_close)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, crowd_open, crowd_close)
 
 int main(void)
 {

@@ -407,7 +407,7 @@ static void attributes(void **state)
 	end(&before);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, faults_open, crowd_close)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, crowd_open, crowd_close)
 
 int main(void)
 {

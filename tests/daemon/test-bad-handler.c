@@ -77,7 +77,7 @@ static void still_serves(void)
 
 static int open_world(void **state)
 {
-	faults_open(state);
+	crowd_open(state);
 	return mkdir(world_path(&w, "handlers"), 0700);
 }
 

@@ -231,7 +231,7 @@ static void close_that_hangs(void **state)
 	witness_end();
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, faults_open, crowd_close)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, crowd_open, crowd_close)
 
 int main(void)
 {

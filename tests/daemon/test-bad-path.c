@@ -306,7 +306,7 @@ static void not_permitted(void **state)
 	assert_true(usage_is_back(&before));
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, faults_open, crowd_close)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, crowd_open, crowd_close)
 
 int main(void)
 {

@@ -381,7 +381,7 @@ static void file_size_limited(void **state)
 	fills_up(&h, NULL);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, faults_open, crowd_close)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, crowd_open, crowd_close)
 
 int main(void)
 {
