@@ -85,21 +85,34 @@ deps_need()
 	deps_install "${missing[@]}"
 }
 
-# deps_proc: in a bare chroot /proc may be missing, without which neither the
-# sanitizers nor bash's <(...) work. Sets deps_mounted_proc when it was mounted.
-deps_mounted_proc=''
+# deps_proc: in a bare chroot these may be missing: /proc, without which neither the
+# sanitizers nor bash's <(...) work, and /dev/pts, without which there is no terminal
+# to open by mistake. deps_proc_off takes away again what it mounted.
+deps_mounted=()
 deps_proc()
 {
-	[ ! -e /proc/self ] || return 0
-	if ! deps_root || ! mount -t proc proc /proc 2>/dev/null; then
-		echo "note: /proc is not mounted and cannot be" >&2
+	deps_mount_missing /proc/self -t proc proc /proc
+	deps_mount_missing /dev/pts/ptmx -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
+}
+
+# deps_mount_missing WHAT-IT-GIVES MOUNT-ARGUMENT... MOUNT-POINT
+deps_mount_missing()
+{
+	local gives=$1 at=${*: -1}
+	shift
+	[ ! -e "$gives" ] || return 0
+	if ! deps_root || ! mount "$@" 2>/dev/null; then
+		echo "note: $at is not mounted and cannot be" >&2
 		return 0
 	fi
-	deps_mounted_proc=y
-	echo "mounted /proc, for as long as this runs" >&2
+	deps_mounted+=("$at")
+	echo "mounted $at, for as long as this runs" >&2
 }
 
 deps_proc_off()
 {
-	[ -z "$deps_mounted_proc" ] || umount /proc || :
+	local at
+	for at in "${deps_mounted[@]}"; do
+		umount "$at" || :
+	done
 }
