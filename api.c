@@ -83,6 +83,8 @@ NUMBER(bool, solid_state_media, solid_state)
 NUMBER(bool, unmap_enabled, unmap)
 NUMBER(bool, unmap_zeroes, unmap_zeroes)
 NUMBER(bool, write_protect_enabled, write_protect)
+NUMBER(bool, removable, removable)
+NUMBER(uint32_t, max_atomic_len, max_atomic_len)
 
 uint64_t tcmu_lba_to_byte(struct tcmu_device *dev, uint64_t lba)
 {
@@ -294,6 +296,7 @@ static void fill_lu(struct tcmu_device *dev, struct scsi_lu *lu)
 		.unmap_gran_align = tcmu_dev_get_unmap_gran_align(dev),
 		.write_cache = tcmu_dev_get_write_cache_enabled(dev),
 		.wce_fixed = true, /* turning it off takes a flush, which is the program's to do */
+		.mode_fixed = true,
 		.write_protect = tcmu_dev_get_write_protect_enabled(dev),
 		.solid_state = tcmu_dev_get_solid_state_media(dev),
 		.unmap = tcmu_dev_get_unmap_enabled(dev),

@@ -333,6 +333,13 @@ void tcmu_dev_set_unmap_zeroes(struct tcmu_device *dev, bool on);
 bool tcmu_dev_get_unmap_zeroes(struct tcmu_device *dev);
 void tcmu_dev_set_write_protect_enabled(struct tcmu_device *dev, bool on);
 bool tcmu_dev_get_write_protect_enabled(struct tcmu_device *dev);
+/* Has it a medium that START STOP UNIT ejects and loads (RMB of INQUIRY)? It is loaded at first. */
+void tcmu_dev_set_removable(struct tcmu_device *dev, bool on);
+bool tcmu_dev_get_removable(struct tcmu_device *dev);
+/* Is a write of up to so many blocks never seen in part, by no read, nor found in part after a loss of
+ * power? Then there is WRITE ATOMIC(16). 0: there is not. */
+void tcmu_dev_set_max_atomic_len(struct tcmu_device *dev, uint32_t blocks);
+uint32_t tcmu_dev_get_max_atomic_len(struct tcmu_device *dev);
 
 uint64_t tcmu_lba_to_byte(struct tcmu_device *dev, uint64_t lba);
 uint64_t tcmu_byte_to_lba(struct tcmu_device *dev, uint64_t byte);

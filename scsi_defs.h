@@ -20,6 +20,7 @@
 #define RELEASE                0x17
 #define MODE_SENSE             0x1a
 #define START_STOP             0x1b
+#define RECEIVE_DIAGNOSTIC     0x1c
 #define SEND_DIAGNOSTIC        0x1d
 #define ALLOW_MEDIUM_REMOVAL   0x1e
 #define READ_CAPACITY          0x25
@@ -47,11 +48,13 @@
 #define READ_16                0x88
 #define COMPARE_AND_WRITE      0x89
 #define WRITE_16               0x8a
+#define ORWRITE_16             0x8b
 #define WRITE_VERIFY_16        0x8e
 #define VERIFY_16              0x8f
 #define PRE_FETCH_16           0x90
 #define SYNCHRONIZE_CACHE_16   0x91
 #define WRITE_SAME_16          0x93
+#define WRITE_ATOMIC_16        0x9c
 #define SERVICE_ACTION_IN_16   0x9e
 #define REPORT_LUNS            0xa0
 #define MAINTENANCE_IN         0xa3
@@ -60,6 +63,7 @@
 #define WRITE_12               0xaa
 #define WRITE_VERIFY_12        0xae
 #define VERIFY_12              0xaf
+#define READ_DEFECT_DATA_12    0xb7
 
 /* Service actions. */
 #define SAI_READ_CAPACITY_16                0x10 /* SERVICE_ACTION_IN_16 */
@@ -70,6 +74,11 @@
 #define MO_SET_TARGET_PORT_GROUPS           0x0a /* MAINTENANCE_OUT */
 #define RCR_SA_COPY_STATUS                  0x00 /* RECEIVE_COPY_RESULTS */
 #define RCR_SA_OPERATING_PARAMETERS         0x03
+#define RCR_SA_FAILED_SEGMENT_DETAILS       0x04
+#define XC_SA_LID1                          0x00 /* EXTENDED_COPY */
+#define SANITIZE_SA_OVERWRITE               0x01 /* SANITIZE */
+#define SANITIZE_SA_BLOCK_ERASE             0x02
+#define SANITIZE_SA_EXIT_FAILURE_MODE       0x1f
 #define SA_READ_32                          0x09 /* VARIABLE_LENGTH_CMD */
 #define SA_WRITE_32                         0x0b
 
@@ -139,11 +148,16 @@
 #define ASC_CAPACITY_DATA_CHANGED               0x2a09
 #define ASC_COMMAND_TIMEOUT_BEFORE_PROCESSING   0x2e01
 #define ASC_COMMAND_TIMEOUT_DURING_PROCESSING   0x2e02
+#define ASC_MEDIUM_FORMAT_CORRUPTED             0x3100
+#define ASC_FORMAT_COMMAND_FAILED               0x3101
+#define ASC_SANITIZE_COMMAND_FAILED             0x3103
+#define ASC_THRESHOLD_REACHED                   0x3807 /* thin provisioning soft threshold */
 #define ASC_SAVING_PARAMETERS_NOT_SUPPORTED     0x3900
 #define ASC_MEDIUM_NOT_PRESENT                  0x3a00
 #define ASC_TARGET_OPERATING_CONDITIONS_CHANGED 0x3f00
 #define ASC_INQUIRY_DATA_CHANGED                0x3f03
 #define ASC_INTERNAL_TARGET_FAILURE             0x4400
+#define ASC_MEDIUM_REMOVAL_PREVENTED            0x5302
 
 /* ---- vital product data pages (SPC-5 7.7, SBC-4 6.6) ---------------------------------------- */
 
@@ -158,12 +172,23 @@
 
 /* ---- mode pages (SPC-5 7.5, SBC-4 6.5) ------------------------------------------------------ */
 
-#define MODE_PAGE_RW_ERROR_RECOVERY        0x01
-#define MODE_PAGE_CACHING                  0x08
-#define MODE_PAGE_CONTROL                  0x0a
-#define MODE_PAGE_INFORMATIONAL_EXCEPTIONS 0x1c
-#define MODE_PAGE_ALL                      0x3f
-#define MODE_SUBPAGE_ALL                   0xff
+#define MODE_PAGE_RW_ERROR_RECOVERY             0x01
+#define MODE_PAGE_CACHING                       0x08
+#define MODE_PAGE_CONTROL                       0x0a
+#define MODE_PAGE_POWER_CONDITION               0x1a
+#define MODE_PAGE_INFORMATIONAL_EXCEPTIONS      0x1c
+#define MODE_PAGE_ALL                           0x3f
+#define MODE_SUBPAGE_ALL                        0xff
+#define MODE_SUBPAGE_CONTROL_EXTENSION          0x01 /* of MODE_PAGE_CONTROL */
+#define MODE_SUBPAGE_LOGICAL_BLOCK_PROVISIONING 0x02 /* of MODE_PAGE_INFORMATIONAL_EXCEPTIONS */
+
+/* ---- log pages (SPC-5 7.3, SBC-4 6.4) ---- */
+
+#define LOG_PAGE_SUPPORTED                  0x00
+#define LOG_PAGE_LOGICAL_BLOCK_PROVISIONING 0x0c
+#define LOG_PAGE_TEMPERATURE                0x0d
+#define LOG_PAGE_INFORMATIONAL_EXCEPTIONS   0x2f
+#define LOG_SUBPAGE_ALL                     0xff
 
 /* PAGE CONTROL of MODE SENSE, bits 7..6 of the PAGE CODE byte. */
 #define MODE_PC_CURRENT    0

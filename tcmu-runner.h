@@ -43,6 +43,12 @@ struct tcmur_cmd {
 	struct tcmulib_cmd *lib_cmd;
 };
 
+/* A piece of the range that lba_status() was asked about: it begins where the one before it ends. */
+struct tcmur_extent {
+	uint64_t len;     /* bytes; 0: behind the last one */
+	bool deallocated; /* nothing is stored for any byte of it, all of them read as zeros */
+};
+
 /* struct tcmur_handler.flags */
 #define TCMUR_HANDLER_FUA (1u << 0) /* write() honours tcmur_cmd_fua(): no flush is added */
 
@@ -104,7 +110,12 @@ struct tcmur_handler {
 	int (*writesame)(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
 			 struct iovec *iov, size_t iov_cnt);
 
-	/* COMPARE AND WRITE: iov holds len bytes to compare, then len bytes to write. Optional. */
+	/* COMPARE AND WRITE: iov holds len bytes to compare, then len bytes to write, which are written
+	 * if the first are equal to what is stored. TCMU_STS_MISCOMPARE if they are not, after
+	 * tcmur_cmd_set_error_offset() of the first byte of the device that differs. Atomic against
+	 * all that is written elsewhere; the runner lets nothing else of this device write there
+	 * meanwhile. TCMUR_HANDLER_FUA goes for it too. TCMU_STS_NOT_HANDLED (returned or completed,
+	 * with iov untouched): the runner reads, compares and writes. Optional. */
 	int (*caw)(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
 		   struct iovec *iov, size_t iov_cnt);
 
@@ -112,7 +123,31 @@ struct tcmur_handler {
 	 * main thread. Optional. */
 	int (*init)(void);
 	void (*destroy)(void);
+
+	/* GET LBA STATUS: where is storage allocated in the len bytes from off? Fills extents[0], [1],
+	 * ... from off on, without gaps, and stops where it likes: at len, at max extents (the runner
+	 * has zeroed all of them, so the first one with len 0 ends the list), or where it becomes
+	 * expensive; an initiator asks again from there. What is not known is not deallocated. Need not
+	 * be multiples of the block size (a block that is partly deallocated counts as mapped), nor
+	 * differ from their neighbours; what reaches beyond off + len is cut off. Runs while writes
+	 * go on; its answer may be that of any moment since the call. Where read() runs, and with the same
+	 * outcomes: for an asynchronous handler extents is valid until it completes the command.
+	 * TCMU_STS_NOT_HANDLED (returned or completed): not known, all of it counts as mapped.
+	 * Optional: absent means that too. */
+	int (*lba_status)(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off,
+			  uint64_t len, struct tcmur_extent *extents, size_t max);
+
+	/* Saved mode pages (MODE SELECT with SP): some bytes, at most TCMUR_SAVED_MAX, that are kept with
+	 * the storage, for the next device on it too. load_saved() gives them back: their number, 0 if
+	 * there are none yet, -errno if this storage cannot keep any. On the device's thread, after
+	 * open(); may block. store_saved() replaces them, durably when it completes; where read() runs,
+	 * with the same outcomes. Optional, both or none: absent means that pages cannot be saved. */
+	ssize_t (*load_saved)(struct tcmu_device *dev, void *data, size_t size);
+	int (*store_saved)(struct tcmu_device *dev, struct tcmur_cmd *cmd, const void *data,
+			   size_t len);
 };
+
+#define TCMUR_SAVED_MAX 256
 
 /* Defines the shared object's entry point. */
 #define TCMUR_REGISTER_HANDLER(h)                                                                  \

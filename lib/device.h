@@ -51,6 +51,8 @@ struct tcmu_device {
 	bool unmap;
 	bool unmap_zeroes;
 	bool write_protect;
+	bool removable;
+	uint32_t max_atomic_len; /* blocks */
 
 	/* the ring */
 	void *map; /* NULL: not mapped */

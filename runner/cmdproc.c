@@ -172,7 +172,7 @@ void runner_cmdproc(struct runner_dev *rdev)
 		if (busy)
 			continue;
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
-		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) &&
+		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe &&
 		    !atomic_load(&rdev->reconfig_busy))
 			return;
 		runner_sleep(rdev, runner_io_timeout(rdev));

@@ -58,6 +58,7 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	rdev->batch_last = &rdev->batch_first;
 	rdev->bounce_last = &rdev->bounce_first;
 	list_init(&rdev->node);
+	list_init(&rdev->ranges);
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
@@ -251,7 +252,7 @@ static void *device_main(void *arg)
 		atomic_store(&rdev->state, RUNNER_RUNNING);
 		if (!rdev->existed)
 			tcmulib_event_done(rdev->dev, 0);
-		runner_dev_restore_write_cache(rdev);
+		runner_note_restore(rdev);
 		runner_cmdproc(rdev);
 		/* Whoever has completed the last command may still be about to wake us. */
 		while (atomic_load(&rdev->completing))

@@ -15,7 +15,9 @@
 #include <stdint.h>
 
 #include "runner/registry.h"
+#include "runner/wipe.h"
 #include "runner/workers.h"
+#include "scsi/lu.h"
 #include "tcmu-runner.h"
 #include "util/list.h"
 #include "util/mpsc.h"
@@ -82,6 +84,22 @@ struct runner_dev {
 	struct tcmulib_cmd own_lib;
 	uint8_t own_cdb[16];
 
+	/* What initiators rely on, also after a restart: runner/note.c. WCE is the library's. */
+	struct scsi_mode_values mode; /* but for wce */
+	bool ejected;
+	bool prevented; /* PREVENT ALLOW MEDIUM REMOVAL */
+	enum runner_health health;
+	bool saves; /* the storage has a place for saved mode pages */
+	struct scsi_mode_values mode_saved, mode_default;
+
+	unsigned int active;      /* commands that may touch the medium: runner_cmd.active */
+	struct runner_wipe *wipe; /* a format or sanitize operation, NULL: none */
+
+	/* Commands that write, in the order in which they came: runner/range.c. */
+	struct list ranges;
+	unsigned int ranges_exclusive; /* in the list */
+	unsigned int ranges_waiting;
+
 	void *bounce;
 	struct runner_cmd *bounce_owner;
 	struct runner_cmd *bounce_first, **bounce_last; /* waiting for it */
@@ -121,10 +139,18 @@ bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind);
 void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua);
 /* Takes one that waits: its additional sense code as asc << 8 | ascq, 0 if there is none. */
 unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev);
-/* Sets WCE, also for the daemon that comes after this one: initiators do not notice a restart. */
+
+/* runner/note.c, on the device's thread. Sets WCE, also for the daemon that comes after this one:
+ * initiators do not notice a restart. */
 void runner_dev_set_write_cache(struct runner_dev *rdev, bool on);
-/* At the start, on the device's thread: as the last daemon left it. */
-void runner_dev_restore_write_cache(struct runner_dev *rdev);
+/* After a change of what it covers (see struct runner_dev): the next daemon finds it so. */
+void runner_note_write(struct runner_dev *rdev);
+/* At the start: as the last daemon left it; for a new device, as the storage has it saved. */
+void runner_note_restore(struct runner_dev *rdev);
+/* runner/mode.c: reads the saved mode pages from the storage (rdev->saves, mode_saved, mode_default). */
+void runner_mode_load(struct runner_dev *rdev);
+/* runner/mode.c: makes these the current values; neither flushes nor writes the note. */
+void runner_mode_apply(struct runner_dev *rdev, const struct scsi_mode_values *values);
 
 static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
 {

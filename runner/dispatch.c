@@ -22,7 +22,20 @@ static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
 	[SCSI_VERIFY] = runner_exec_verify,
 	[SCSI_UNMAP] = runner_exec_unmap,
 	[SCSI_WRITE_SAME] = runner_exec_write_same,
+	[SCSI_COMPARE_AND_WRITE] = runner_exec_compare_and_write,
+	[SCSI_ORWRITE] = runner_exec_orwrite,
+	[SCSI_WRITE_AND_VERIFY] = runner_exec_write_and_verify,
+	[SCSI_WRITE_ATOMIC] = runner_exec_write_atomic,
+	[SCSI_PREFETCH] = runner_exec_prefetch,
+	[SCSI_GET_LBA_STATUS] = runner_exec_get_lba_status,
 	[SCSI_REPORT_SUPPORTED_OPCODES] = runner_exec_report_opcodes,
+	[SCSI_FORMAT_UNIT] = runner_exec_format_unit,
+	[SCSI_SANITIZE] = runner_exec_sanitize,
+	[SCSI_LOG_SENSE] = runner_exec_log_sense,
+	[SCSI_READ_DEFECT_DATA] = runner_exec_read_defect_data,
+	[SCSI_SEND_DIAGNOSTIC] = runner_exec_send_diagnostic,
+	[SCSI_RECEIVE_DIAGNOSTIC_RESULTS] = runner_exec_receive_diagnostic_results,
+	[SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL] = runner_exec_prevent_allow_medium_removal,
 };
 
 size_t runner_cmd_size(const struct runner_dev *rdev)
@@ -30,27 +43,68 @@ size_t runner_cmd_size(const struct runner_dev *rdev)
 	return sizeof(struct runner_cmd) + rdev->handler->cmd_priv_size;
 }
 
+uint64_t runner_absent_commands(void)
+{
+	uint64_t absent = 0;
+
+	for (unsigned int id = 0; id < SCSI_CMD_COUNT; id++) {
+		if (!executors[id])
+			absent |= UINT64_C(1) << id;
+	}
+	return absent;
+}
+
 /* ---- the end of a command ---- */
 
 static void answer(struct runner_cmd *rc, int sts)
 {
-	tcmulib_command_complete(rc->rdev->dev, rc->pub.lib_cmd, sts);
+	struct runner_dev *rdev = rc->rdev;
+
+	if (rc->active)
+		rdev->active--;
+	rc->active = false;
+	if (rc->range.listed)
+		runner_range_unlock(rc);
+	tcmulib_command_complete(rdev->dev, rc->pub.lib_cmd, sts);
+	if (rdev->wipe && !rdev->active)
+		runner_wipe_kick(rdev);
 }
 
 void runner_finish_sense(struct runner_cmd *rc, const struct scsi_sense *sense)
 {
-	scsi_sense_build(sense, false, rc->pub.lib_cmd->sense_buf);
+	scsi_sense_build(sense, rc->rdev->mode.d_sense, rc->pub.lib_cmd->sense_buf);
 	answer(rc, TCMU_STS_PASSTHROUGH_ERR);
+}
+
+void runner_finish_cdb_field(struct runner_cmd *rc, uint16_t byte, int bit)
+{
+	struct scsi_sense sense = scsi_sense_cdb_field(byte, bit);
+
+	runner_finish_sense(rc, &sense);
+}
+
+/* SPC-5 4.4.2: with MISCOMPARE, INFORMATION is where the data differ first, counted from the first byte
+ * that was compared. */
+void runner_finish_miscompare(struct runner_cmd *rc, uint64_t offset)
+{
+	struct scsi_sense sense = SCSI_SENSE_MISCOMPARE;
+
+	sense.has_info = true;
+	sense.info = offset;
+	runner_finish_sense(rc, &sense);
 }
 
 void runner_finish(struct runner_cmd *rc, int sts)
 {
 	struct scsi_sense sense;
 
-	if ((sts == TCMU_STS_RD_ERR || sts == TCMU_STS_WR_ERR) && rc->error_off_valid) {
-		scsi_sense_from_sts(sts, &sense);
-		sense.has_info = true;
-		sense.info = tcmu_byte_to_lba(rc->rdev->dev, rc->error_off);
+	/* Here and not in the library, which does not know D_SENSE. */
+	if (sts != TCMU_STS_OK && sts != TCMU_STS_PASSTHROUGH_ERR &&
+	    scsi_sense_from_sts(sts, &sense) == SAM_STAT_CHECK_CONDITION) {
+		if ((sts == TCMU_STS_RD_ERR || sts == TCMU_STS_WR_ERR) && rc->error_off_valid) {
+			sense.has_info = true;
+			sense.info = tcmu_byte_to_lba(rc->rdev->dev, rc->error_off);
+		}
 		runner_finish_sense(rc, &sense);
 		return;
 	}
@@ -109,33 +163,87 @@ static bool gate_unit_attention(struct runner_cmd *rc)
 	return true;
 }
 
-static bool gate_known(struct runner_cmd *rc)
+/* A format or sanitize operation is under way or has failed. What a handler does with a command of its
+ * own is not known, so it does not get any then. */
+static bool gate_health(struct runner_cmd *rc)
 {
-	const uint8_t *cdb = rc->pub.lib_cmd->cdb;
+	struct runner_dev *rdev = rc->rdev;
 	struct scsi_sense sense;
 
-	if (!rc->op && scsi_opcode_known(cdb[0])) {
-		sense = scsi_sense_cdb_field(1, 4); /* its service action is the one we lack */
+	if (!rc->op && !rdev->handler->handle_cmd)
+		return false;
+	if (runner_health_check(rdev, rc->op, &sense)) {
 		runner_finish_sense(rc, &sense);
 		return true;
 	}
-	if (!rc->op) {
-		runner_finish(rc, TCMU_STS_INVALID_CMD);
+	if (!rc->op || !(rc->op->flags & SCSI_F_FORMAT_PASSES)) {
+		rc->active = true;
+		rdev->active++;
+	}
+	return false;
+}
+
+/* What this logical unit does not have. If it has others of the operation code, the service action is
+ * what it lacks. */
+static void refuse_unknown(struct runner_cmd *rc)
+{
+	struct scsi_lu lu;
+
+	runner_lu(rc->rdev, &lu, false);
+	for (size_t i = 0; i < scsi_opcode_count; i++) {
+		if (scsi_opcodes[i].opcode == rc->pub.lib_cmd->cdb[0] &&
+		    scsi_opcode_enabled(&scsi_opcodes[i], &lu)) {
+			runner_finish_cdb_field(rc, 1, 4);
+			return;
+		}
+	}
+	runner_finish(rc, TCMU_STS_INVALID_CMD);
+}
+
+static bool is_enabled(struct runner_cmd *rc)
+{
+	struct scsi_lu lu;
+
+	if (!rc->op || !executors[rc->op->id])
+		return false;
+	if (!(rc->op->flags & SCSI_F_NEEDS))
+		return true;
+	runner_lu(rc->rdev, &lu, false);
+	return scsi_opcode_enabled(rc->op, &lu);
+}
+
+static bool gate_known(struct runner_cmd *rc)
+{
+	struct scsi_sense sense;
+
+	if (!is_enabled(rc)) {
+		refuse_unknown(rc);
 		return true;
 	}
-	if (scsi_cdb_check(rc->op, cdb, &sense)) {
+	if (scsi_cdb_check(rc->op, rc->pub.lib_cmd->cdb, &sense)) {
 		runner_finish_sense(rc, &sense);
 		return true;
 	}
 	return false;
 }
 
+static bool gate_medium(struct runner_cmd *rc)
+{
+	struct scsi_sense sense;
+
+	if (!runner_medium_check(rc->rdev, rc->op, &sense))
+		return false;
+	runner_finish_sense(rc, &sense);
+	return true;
+}
+
 static bool gate_write_protect(struct runner_cmd *rc)
 {
-	if (!(rc->op->flags & SCSI_F_MEDIUM_WRITE) ||
-	    !tcmu_dev_get_write_protect_enabled(rc->rdev->dev))
+	struct scsi_sense sense;
+
+	if (!(rc->op->flags & SCSI_F_MEDIUM_WRITE) || !runner_write_check(rc->rdev, &sense))
 		return false;
-	runner_finish(rc, TCMU_STS_WRITE_PROTECTED);
+	runner_finish_sense(rc, &sense);
 	return true;
 }
 
@@ -152,6 +260,19 @@ static bool gate_range(struct runner_cmd *rc)
 	return true;
 }
 
+/* Reads and writes its range in one piece: SBC-4 asks for that of all but WRITE AND VERIFY, which would
+ * find the data of somebody else. */
+static bool is_exclusive(enum scsi_cmd_id id)
+{
+	return id == SCSI_COMPARE_AND_WRITE || id == SCSI_ORWRITE || id == SCSI_WRITE_AND_VERIFY ||
+	       id == SCSI_WRITE_ATOMIC;
+}
+
+static void execute(struct runner_cmd *rc)
+{
+	executors[rc->op->id](rc);
+}
+
 static void dispatch_to_executor(struct runner_cmd *rc)
 {
 	const uint8_t *cdb = rc->pub.lib_cmd->cdb;
@@ -164,9 +285,12 @@ static void dispatch_to_executor(struct runner_cmd *rc)
 	if (rc->op->flags & SCSI_F_MEDIUM_WRITE)
 		rc->fua = (rc->op->flags & SCSI_F_FUA && cdb[1] & 0x08) ||
 			  !tcmu_dev_get_write_cache_enabled(rc->rdev->dev);
-	if (gate_write_protect(rc) || gate_range(rc))
+	if (gate_medium(rc) || gate_write_protect(rc) || gate_range(rc))
 		return;
-	executors[rc->op->id](rc);
+	if (rc->op->flags & SCSI_F_MEDIUM_WRITE && rc->op->flags & SCSI_F_RANGE)
+		runner_range_lock(rc, rc->lba, rc->blocks, is_exclusive(rc->op->id), execute);
+	else
+		execute(rc);
 }
 
 static void after_handle_cmd(struct runner_cmd *rc, int sts)
@@ -189,10 +313,12 @@ void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd)
 	rc->data_start = lib_cmd->iov_cnt ? lib_cmd->iovec[0].iov_base : NULL;
 	rc->fua = false;
 	rc->error_off_valid = false;
+	rc->range.listed = false;
+	rc->active = false;
 	if (rdev->handler->cmd_priv_size)
 		memset(tcmur_cmd_priv(&rc->pub), 0, rdev->handler->cmd_priv_size);
 
-	if (gate_unit_attention(rc))
+	if (gate_unit_attention(rc) || gate_health(rc))
 		return;
 	if (rdev->handler->handle_cmd)
 		runner_op_handle_cmd(rc, after_handle_cmd);

@@ -21,9 +21,23 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
 		.unmap_gran_align = tcmu_dev_get_unmap_gran_align(dev),
 		.write_cache = tcmu_dev_get_write_cache_enabled(dev),
 		.write_protect = tcmu_dev_get_write_protect_enabled(dev),
+		.swp = rdev->mode.swp,
+		.d_sense = rdev->mode.d_sense,
+		.saves = rdev->saves,
+		.mode_saved = rdev->mode_saved,
+		.mode_default = rdev->mode_default,
 		.solid_state = tcmu_dev_get_solid_state_media(dev),
 		.unmap = tcmu_dev_get_unmap_enabled(dev),
 		.unmap_zeroes = tcmu_dev_get_unmap_zeroes(dev),
+		.removable = tcmu_dev_get_removable(dev),
+		.medium_present = !rdev->ejected,
+		.medium_locked = rdev->prevented,
+		.caw_max = runner_caw_max(rdev),
+		.atomic_max = tcmu_dev_get_max_atomic_len(dev),
+		.lba_status = true, /* where the handler does not know, all is mapped */
+		.sanitize = rdev->handler->write,
+		.reservations = true,
+		.absent = runner_absent_commands(),
 		.vendor = "LIO-ORG",
 		.product = "TCMU device",
 		.revision = "0002",
@@ -39,7 +53,7 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
 	lu->company_id = (uint32_t)g_ascii_strtoull(company_id, NULL, 16);
 }
 
-/* ---- unit attentions and the write cache ---- */
+/* ---- unit attentions ---- */
 
 void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua)
 {
@@ -59,19 +73,4 @@ unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev)
 		return 0x2a01;
 	}
 	return 0;
-}
-
-/* Notes in the device (tcmulib_device_set_note()). */
-enum note { NOTE_NONE, NOTE_WRITE_CACHE_OFF, NOTE_WRITE_CACHE_ON };
-
-void runner_dev_set_write_cache(struct runner_dev *rdev, bool on)
-{
-	tcmu_dev_set_write_cache_enabled(rdev->dev, on);
-	tcmulib_device_set_note(rdev->dev, on ? NOTE_WRITE_CACHE_ON : NOTE_WRITE_CACHE_OFF);
-}
-
-void runner_dev_restore_write_cache(struct runner_dev *rdev)
-{
-	if (tcmulib_device_note(rdev->dev) == NOTE_WRITE_CACHE_OFF)
-		tcmu_dev_set_write_cache_enabled(rdev->dev, false);
 }

@@ -7,7 +7,17 @@
 #include "runner/runner.h"
 
 /* runner_cmd.work.kind */
-enum op_kind { OP_READ, OP_WRITE, OP_FLUSH, OP_UNMAP, OP_WRITESAME, OP_HANDLE_CMD };
+enum op_kind {
+	OP_READ,
+	OP_WRITE,
+	OP_FLUSH,
+	OP_UNMAP,
+	OP_WRITESAME,
+	OP_CAW,
+	OP_LBA_STATUS,
+	OP_HANDLE_CMD,
+	OP_STORE_SAVED,
+};
 
 /* The handler's outcome, from any thread. */
 static void op_done(struct runner_cmd *rc, int sts)
@@ -77,6 +87,13 @@ static int call_handler(struct runner_cmd *rc)
 	case OP_WRITESAME:
 		return h->writesame(dev, cmd, rc->work.off, rc->work.len, rc->work.iov,
 				    rc->work.iov_cnt);
+	case OP_CAW:
+		return h->caw(dev, cmd, rc->work.off, rc->work.len, rc->work.iov, rc->work.iov_cnt);
+	case OP_LBA_STATUS:
+		return h->lba_status(dev, cmd, rc->work.off, rc->work.len, rc->work.extents,
+				     rc->work.iov_cnt);
+	case OP_STORE_SAVED:
+		return h->store_saved(dev, cmd, rc->work.iov, rc->work.len);
 	case OP_HANDLE_CMD:
 		return h->handle_cmd(dev, cmd);
 	}
@@ -204,6 +221,53 @@ void runner_op_writesame(struct runner_cmd *rc, uint64_t off, uint64_t len, stru
 	}
 	op_range(rc, iov, iov_cnt, len, off);
 	op_start(rc, OP_WRITESAME, step);
+}
+
+/* With FUA, a flush unless the handler has compared in vain. */
+void runner_op_caw(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iovec *iov,
+		   size_t iov_cnt, void (*step)(struct runner_cmd *rc, int sts))
+{
+	const struct tcmur_handler *h = rc->rdev->handler;
+
+	if (!h->caw) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	if (rc->fua && !(h->flags & TCMUR_HANDLER_FUA) && h->flush) {
+		rc->step_after_flush = step;
+		step = write_then_flush;
+	}
+	op_range(rc, iov, iov_cnt, len, off);
+	op_start(rc, OP_CAW, step);
+}
+
+void runner_op_lba_status(struct runner_cmd *rc, uint64_t off, uint64_t len,
+			  struct tcmur_extent *extents, size_t max,
+			  void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->lba_status) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	op_range(rc, NULL, max, len, off);
+	rc->work.extents = extents;
+	op_start(rc, OP_LBA_STATUS, step);
+}
+
+void runner_op_none(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))
+{
+	op_answer(rc, TCMU_STS_OK, step);
+}
+
+void runner_op_store_saved(struct runner_cmd *rc, const void *data, size_t len,
+			   void (*step)(struct runner_cmd *rc, int sts))
+{
+	if (!rc->rdev->handler->store_saved) {
+		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		return;
+	}
+	op_range(rc, (void *)(uintptr_t)data, 0, len, 0);
+	op_start(rc, OP_STORE_SAVED, step);
 }
 
 void runner_op_handle_cmd(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))

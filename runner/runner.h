@@ -17,8 +17,10 @@
 #include "scsi/lu.h"
 #include "scsi/opcodes.h"
 #include "scsi/sense.h"
+#include "runner/wipe.h"
 #include "runner/workers.h"
 #include "tcmu-runner.h"
+#include "util/list.h"
 #include "util/mpsc.h"
 
 struct runner_dev;
@@ -40,14 +42,27 @@ struct runner_cmd {
 	void *data_start; /* of that buffer: executors and handlers may consume the iovecs */
 	bool fua;
 	bool error_off_valid;
+	bool active;        /* counted in runner_dev.active */
 	uint64_t error_off; /* bytes, tcmur_cmd_set_error_offset() */
+
+	struct {                     /* the range that it writes to, runner/range.c */
+		struct list node;    /* runner_dev.ranges */
+		uint64_t first, end; /* blocks */
+		struct runner_cmd *blocker;
+		void (*granted)(struct runner_cmd *rc);
+		bool exclusive;
+		bool listed;
+	} range;
 
 	struct runner_job job;   /* an operation of a blocking handler, for the workers */
 	struct runner_cmd *next; /* waiting for the bounce buffer */
 	void (*step_after_flush)(struct runner_cmd *rc, int sts);
 	struct {
 		uint8_t kind;
-		struct iovec *iov;
+		union {
+			struct iovec *iov;
+			struct tcmur_extent *extents;
+		};
 		size_t iov_cnt;
 		uint64_t off, len;
 	} work;
@@ -68,8 +83,15 @@ void runner_finish_sense(struct runner_cmd *rc, const struct scsi_sense *sense);
  * the buffer here; READ_LEN or zeroing for the rest). */
 void runner_finish_data(struct runner_cmd *rc, const void *src, size_t len);
 
+/* Ends it with INVALID FIELD IN CDB and the pointer to this byte (and bit, unless it is -1). */
+void runner_finish_cdb_field(struct runner_cmd *rc, uint16_t byte, int bit);
+/* Ends it with MISCOMPARE; offset: of the first byte that differs, in what was compared. */
+void runner_finish_miscompare(struct runner_cmd *rc, uint64_t offset);
+
 /* The command's logical unit. Filled on demand: with_wwn also reads wwn/ from configfs. */
 void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn);
+/* scsi_lu.absent: the commands that the dispatcher has no executor for. */
+uint64_t runner_absent_commands(void);
 
 /* Operations on the handler, whatever its kind. len and off in bytes. The outcome goes to step; a
  * handler without the callback gives TCMU_STS_NOT_HANDLED, but flush gives OK. FUA of a write that
@@ -84,6 +106,20 @@ void runner_op_unmap(struct runner_cmd *rc, uint64_t off, uint64_t len,
 void runner_op_writesame(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iovec *iov,
 			 size_t iov_cnt, void (*step)(struct runner_cmd *rc, int sts));
 
+/* The handler's own COMPARE AND WRITE. */
+void runner_op_caw(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iovec *iov,
+		   size_t iov_cnt, void (*step)(struct runner_cmd *rc, int sts));
+/* extents belongs to the caller, who has zeroed it. */
+void runner_op_lba_status(struct runner_cmd *rc, uint64_t off, uint64_t len,
+			  struct tcmur_extent *extents, size_t max,
+			  void (*step)(struct runner_cmd *rc, int sts));
+/* Nothing: step runs later from the device's loop, with TCMU_STS_OK. */
+void runner_op_none(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts));
+
+/* Saved mode pages; data belongs to the caller. */
+void runner_op_store_saved(struct runner_cmd *rc, const void *data, size_t len,
+			   void (*step)(struct runner_cmd *rc, int sts));
+
 /* The handler's handle_cmd(), which must be there. */
 void runner_op_handle_cmd(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts));
 
@@ -94,28 +130,78 @@ void runner_bounce_get(struct runner_cmd *rc, void (*got)(struct runner_cmd *rc,
 void *runner_bounce(struct runner_cmd *rc);
 void runner_bounce_put(struct runner_cmd *rc);
 
+/* Locks these blocks (runner/range.c): beside an exclusive lock there is no other that overlaps it.
+ * granted() runs at once or later. A command has one at a time; runner_finish() unlocks. The
+ * dispatcher locks the range of every command that writes and has one in its CDB. */
+void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, bool exclusive,
+		       void (*granted)(struct runner_cmd *rc));
+void runner_range_unlock(struct runner_cmd *rc);
+
+/* May this command move rc->blocks blocks, and has it a data-out buffer with as many? False: it is
+ * answered already. rw.c */
+bool runner_check_data_out(struct runner_cmd *rc);
+/* Reads the range and compares it as BYTCHK says, then finishes. verify.c */
+void runner_verify(struct runner_cmd *rc, uint8_t bytchk);
+/* Most blocks of a COMPARE AND WRITE, 0: it cannot be done. caw.c */
+uint32_t runner_caw_max(struct runner_dev *rdev);
+
 /* Asked between the pieces of something long: the device is about to stop, end with TCMU_STS_BUSY (the
  * initiator sends the command again, to the next daemon). */
 bool runner_hurry(const struct runner_cmd *rc);
 
 struct tcmu_device *runner_tcmu(struct runner_cmd *rc);
 
+/* ---- the gates of medium.c ---- */
+
+/*
+ * What stands in the way of a command of this row (NULL: one that accesses the medium, as a copy from
+ * another logical unit does)? Each 0, or -1 with *sense. In this order (medium.c):
+ */
+/* An operation on the whole medium that goes on or has failed. */
+int runner_health_check(struct runner_dev *rdev, const struct scsi_opcode *op,
+			struct scsi_sense *sense);
+/* There is no medium. */
+int runner_medium_check(struct runner_dev *rdev, const struct scsi_opcode *op,
+			struct scsi_sense *sense);
+/* It cannot be written to. */
+int runner_write_check(struct runner_dev *rdev, struct scsi_sense *sense);
+/* medium.c: a logical unit reset has been carried out (SAM-5 6.3.3): nobody prevents removal any more. */
+void runner_medium_reset(struct runner_dev *rdev);
+
 /* ---- executors: one per file but for the small ones in emulate.c ---- */
 
-void runner_exec_read(struct runner_cmd *rc);            /* rw.c */
-void runner_exec_write(struct runner_cmd *rc);           /* rw.c */
-void runner_exec_sync_cache(struct runner_cmd *rc);      /* rw.c */
-void runner_exec_verify(struct runner_cmd *rc);          /* verify.c */
-void runner_exec_unmap(struct runner_cmd *rc);           /* unmap.c */
-void runner_exec_write_same(struct runner_cmd *rc);      /* writesame.c */
-void runner_exec_test_unit_ready(struct runner_cmd *rc); /* emulate.c, all below */
+void runner_exec_read(struct runner_cmd *rc);              /* rw.c */
+void runner_exec_write(struct runner_cmd *rc);             /* rw.c */
+void runner_exec_sync_cache(struct runner_cmd *rc);        /* rw.c */
+void runner_exec_verify(struct runner_cmd *rc);            /* verify.c */
+void runner_exec_unmap(struct runner_cmd *rc);             /* unmap.c */
+void runner_exec_write_same(struct runner_cmd *rc);        /* writesame.c */
+void runner_exec_compare_and_write(struct runner_cmd *rc); /* caw.c */
+void runner_exec_orwrite(struct runner_cmd *rc);           /* orwrite.c */
+void runner_exec_write_and_verify(struct runner_cmd *rc);  /* writeverify.c */
+void runner_exec_write_atomic(struct runner_cmd *rc);      /* rw.c */
+void runner_exec_prefetch(struct runner_cmd *rc);          /* rw.c */
+void runner_exec_get_lba_status(struct runner_cmd *rc);    /* lbastatus.c */
+void runner_exec_test_unit_ready(struct runner_cmd *rc);   /* emulate.c, all below */
 void runner_exec_request_sense(struct runner_cmd *rc);
 void runner_exec_inquiry(struct runner_cmd *rc);
 void runner_exec_read_capacity_10(struct runner_cmd *rc);
 void runner_exec_read_capacity_16(struct runner_cmd *rc);
-void runner_exec_mode_sense(struct runner_cmd *rc);
-void runner_exec_mode_select(struct runner_cmd *rc);
-void runner_exec_start_stop(struct runner_cmd *rc);
 void runner_exec_report_opcodes(struct runner_cmd *rc);
+void runner_exec_mode_sense(struct runner_cmd *rc); /* mode.c, both */
+void runner_exec_mode_select(struct runner_cmd *rc);
+void runner_exec_start_stop(struct runner_cmd *rc); /* medium.c, both */
+void runner_exec_prevent_allow_medium_removal(struct runner_cmd *rc);
+void runner_exec_format_unit(struct runner_cmd *rc); /* format.c */
+void runner_exec_sanitize(struct runner_cmd *rc);    /* sanitize.c */
+void runner_exec_log_sense(struct runner_cmd *rc);   /* logsense.c, all below */
+void runner_exec_read_defect_data(struct runner_cmd *rc);
+void runner_exec_send_diagnostic(struct runner_cmd *rc);
+void runner_exec_receive_diagnostic_results(struct runner_cmd *rc);
+
+/* Answers with what make() (of scsi/) makes of the CDB. emulate.c */
+void runner_answer(struct runner_cmd *rc, bool with_wwn,
+		   uint8_t (*make)(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf,
+				   size_t cap, size_t *len, struct scsi_sense *sense));
 
 #endif

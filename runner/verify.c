@@ -88,15 +88,8 @@ static void chunk_read(struct runner_cmd *rc, int sts)
 	}
 	diff = compare_chunk(rc);
 	if (diff >= 0) {
-		struct scsi_sense sense;
-
-		/* SPC-5 4.4.2: with MISCOMPARE, INFORMATION is where the data differ first, counted
-		 * from the first byte that was verified. */
-		scsi_sense_from_sts(TCMU_STS_MISCOMPARE, &sense);
-		sense.has_info = true;
-		sense.info = st->done + (uint64_t)diff;
 		runner_bounce_put(rc);
-		runner_finish_sense(rc, &sense);
+		runner_finish_miscompare(rc, st->done + (uint64_t)diff);
 		return;
 	}
 
@@ -130,20 +123,29 @@ static uint64_t blocks_needed(uint8_t bytchk, uint64_t blocks)
 	}
 }
 
-void runner_exec_verify(struct runner_cmd *rc)
+void runner_verify(struct runner_cmd *rc, uint8_t bytchk)
 {
 	struct verify_state *st = state_of(rc);
 	struct tcmu_device *dev = runner_tcmu(rc);
-	uint32_t max_blocks = tcmu_dev_get_max_xfer_len(dev);
 
 	memset(st, 0, sizeof(*st));
 	st->block_size = tcmu_dev_get_block_size(dev);
-	st->bytchk = rc->pub.lib_cmd->cdb[1] >> 1 & 3;
+	st->bytchk = bytchk;
 	st->data = rc->pub.lib_cmd->iovec;
+	st->total = tcmu_lba_to_byte(dev, rc->blocks);
+	runner_bounce_get(rc, start);
+}
+
+void runner_exec_verify(struct runner_cmd *rc)
+{
+	struct tcmu_device *dev = runner_tcmu(rc);
+	uint32_t block_size = tcmu_dev_get_block_size(dev);
+	uint32_t max_blocks = tcmu_dev_get_max_xfer_len(dev);
+	uint8_t bytchk = rc->pub.lib_cmd->cdb[1] >> 1 & 3;
 
 	/* SBC-4 table 127: BYTCHK 10b is reserved. */
-	if (st->bytchk == 2) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
+	if (bytchk == 2) {
+		runner_finish_cdb_field(rc, 1, 2);
 		return;
 	}
 	/* SBC-4 5.36, VERIFICATION LENGTH: zero is not an error. */
@@ -152,16 +154,14 @@ void runner_exec_verify(struct runner_cmd *rc)
 		return;
 	}
 	/* SBC-4 6.6.3: MAXIMUM TRANSFER LENGTH is about data that are sent. */
-	if (st->bytchk == BYTCHK_ALL && max_blocks && rc->blocks > max_blocks) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
+	if (bytchk == BYTCHK_ALL && max_blocks && rc->blocks > max_blocks) {
+		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
 		return;
 	}
 	/* Nothing to compare with is not "equal". */
-	if (rc->data_len / st->block_size < blocks_needed(st->bytchk, rc->blocks)) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
+	if (rc->data_len / block_size < blocks_needed(bytchk, rc->blocks)) {
+		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
 		return;
 	}
-
-	st->total = tcmu_lba_to_byte(dev, rc->blocks);
-	runner_bounce_get(rc, start);
+	runner_verify(rc, bytchk);
 }

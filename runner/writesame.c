@@ -178,41 +178,31 @@ void runner_exec_write_same(struct runner_cmd *rc)
 	struct writesame_state *st = state_of(rc);
 	struct tcmu_device *dev = runner_tcmu(rc);
 	const uint8_t *cdb = rc->pub.lib_cmd->cdb;
-	uint64_t blocks = rc->blocks;
 
 	memset(st, 0, sizeof(*st));
 	st->block_size = tcmu_dev_get_block_size(dev);
 
 	/* SBC-4 5.50, ANCHOR bit: anchored blocks are not supported (ANC_SUP is 0). */
 	if (cdb[1] & WS_ANCHOR) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		runner_finish_cdb_field(rc, 1, 4);
 		return;
 	}
 	/* SBC-4 6.6.6: LBPWS and LBPWS10 are 0 then. */
 	if (cdb[1] & WS_UNMAP && !tcmu_dev_get_unmap_enabled(dev)) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
+		runner_finish_cdb_field(rc, 1, 3);
 		return;
 	}
-	/* NUMBER OF LOGICAL BLOCKS 0: to the end of the medium (WSNZ is 0). */
-	if (!blocks)
-		blocks = tcmu_dev_get_num_lbas(dev) - rc->lba;
-	/* SBC-4 6.6.3, MAXIMUM WRITE SAME LENGTH. */
-	if (blocks > SCSI_MAX_WRITE_SAME) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
-		return;
-	}
-	/* The data-out buffer is one block; with NDOB it is not looked at. */
-	if (!no_data_out(rc) && rc->data_len != st->block_size) {
-		runner_finish(rc, TCMU_STS_INVALID_CDB);
-		return;
-	}
-	if (!blocks) {
-		runner_finish(rc, TCMU_STS_OK);
+	/* SBC-4 6.6.3, MAXIMUM WRITE SAME LENGTH, and WSNZ: 0 blocks does not mean "to the end" here. On
+	 * most units that would be more than this maximum, and no initiator relies on it that has seen
+	 * the kernel's backstores. The data-out buffer is one block; with NDOB it is not looked at. */
+	if (!rc->blocks || rc->blocks > SCSI_MAX_WRITE_SAME ||
+	    (!no_data_out(rc) && rc->data_len != st->block_size)) {
+		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
 		return;
 	}
 
 	st->off = tcmu_lba_to_byte(dev, rc->lba);
-	st->total = tcmu_lba_to_byte(dev, blocks);
+	st->total = tcmu_lba_to_byte(dev, rc->blocks);
 	if (may_unmap(rc))
 		runner_op_unmap(rc, st->off, st->total, tried_unmap);
 	else

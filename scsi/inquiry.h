@@ -13,6 +13,9 @@
  * with when the blocks have to be written one by one. */
 #define SCSI_MAX_WRITE_SAME 0x80000u
 
+/* MAXIMUM ATOMIC TRANSFER LENGTH: scsi_lu.atomic_max, at most MAXIMUM TRANSFER LENGTH. */
+uint32_t scsi_atomic_max(const struct scsi_lu *lu);
+
 /* The answer to cdb in buf, cut to the ALLOCATION LENGTH and to cap; *len: its bytes, 0 on error.
  * Returns the SCSI status, GOOD or CHECK CONDITION with *sense filled. */
 uint8_t scsi_inquiry(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,

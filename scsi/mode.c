@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scsi/mode.h"
 
+#include "scsi/mode_pages.h"
 #include "scsi/reply.h"
 #include "util/be.h"
 
@@ -14,21 +15,9 @@
 #define DSP_WP     0x80
 #define DSP_DPOFUA 0x10
 
-/* Byte 0 of a page, and of the header's byte 4 in the 10-byte form */
-#define PAGE_PS  0x80
-#define PAGE_SPF 0x40
-#define LONGLBA  0x01
+#define LONGLBA 0x01 /* byte 4 of the header in the 10-byte form */
 
-#define CACHING_WCE 0x04
-
-#define PAGE_MAX 20 /* bytes of the longest page */
-
-struct mode_page {
-	uint8_t code;
-	uint8_t size; /* with its two header bytes */
-	void (*current)(const struct scsi_lu *lu, uint8_t *page);
-	uint8_t changeable[PAGE_MAX]; /* mask of the bits that MODE SELECT may change */
-};
+#define LIST_MAX 512 /* more than all pages with their header and block descriptor */
 
 /* What differs between the 6-byte and the 10-byte commands. */
 struct form {
@@ -48,87 +37,20 @@ static struct form form_of(const uint8_t *cdb)
 	};
 }
 
-/* ---- pages ---- */
-
-/* SBC-4 6.5, Caching mode page. */
-static void caching(const struct scsi_lu *lu, uint8_t *page)
-{
-	if (lu->write_cache)
-		page[2] |= CACHING_WCE;
-}
-
-/* SPC-5 7.5, Control mode page: GLTSD (nothing is saved), QUEUE ALGORITHM MODIFIER 1 (unrestricted
- * reordering), D_SENSE 0 (fixed format), SWP, BUSY TIMEOUT PERIOD unlimited. */
-static void control(const struct scsi_lu *lu, uint8_t *page)
-{
-	page[2] = 0x02;
-	page[3] = 0x10;
-	if (lu->write_protect)
-		page[4] |= 0x08;
-	put_be16(page + 8, 0xffff);
-}
-
-/* SPC-5 7.5, Informational Exceptions Control mode page: DEXCPT, there are none. */
-static void informational_exceptions(const struct scsi_lu *lu, uint8_t *page)
-{
-	(void)lu;
-	page[2] = 0x08;
-}
-
-/* SBC-4 6.5, Read-Write Error Recovery mode page: nothing is recovered here. */
-static void rw_error_recovery(const struct scsi_lu *lu, uint8_t *page)
-{
-	(void)lu;
-	(void)page;
-}
-
-/* In ascending order, as SPC-5 wants page 3Fh answered. None has subpages. */
-static const struct mode_page pages[] = {
-	{ MODE_PAGE_RW_ERROR_RECOVERY, 12, rw_error_recovery, { 0 } },
-	{ MODE_PAGE_CACHING, 20, caching, { [2] = CACHING_WCE } },
-	{ MODE_PAGE_CONTROL, 12, control, { 0 } },
-	{ MODE_PAGE_INFORMATIONAL_EXCEPTIONS, 12, informational_exceptions, { 0 } },
-};
-static const size_t page_count = sizeof(pages) / sizeof(pages[0]);
-
-static void put_page_header(const struct mode_page *page, uint8_t *data)
-{
-	data[0] = page->code; /* PS 0: not savable */
-	data[1] = page->size - 2;
-}
-
-/* Copies the page's mask of changeable bits. */
-static void put_changeable(const struct scsi_lu *lu, const struct mode_page *page, uint8_t *mask)
-{
-	memcpy(mask, page->changeable, page->size);
-	if (page->code == MODE_PAGE_CACHING && lu->wce_fixed)
-		mask[2] &= (uint8_t)~CACHING_WCE;
-}
-
-/* The page's values, zeros elsewhere in its bytes. */
-static void put_page(const struct scsi_lu *lu, const struct mode_page *page, unsigned int pc,
-		     uint8_t *data)
-{
-	memset(data, 0, page->size);
-	if (pc == MODE_PC_CHANGEABLE)
-		put_changeable(lu, page, data);
-	else
-		page->current(lu, data);
-	put_page_header(page, data);
-}
-
 /* ---- MODE SENSE ---- */
 
 /* SBC-4 6.5, the short (8 bytes) and the long LBA (16 bytes) mode parameter block descriptor.
  * Returns its bytes. */
 static size_t put_block_descriptor(const struct scsi_lu *lu, bool long_lba, uint8_t *data)
 {
+	uint64_t blocks = scsi_lu_no_medium(lu) ? 0 : lu->num_lbas;
+
 	if (long_lba) {
-		put_be64(data, lu->num_lbas);
+		put_be64(data, blocks);
 		put_be32(data + 12, lu->block_size);
 		return 16;
 	}
-	put_be32(data, lu->num_lbas < UINT32_MAX ? (uint32_t)lu->num_lbas : UINT32_MAX);
+	put_be32(data, blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX);
 	put_be24(data + 5, lu->block_size);
 	return 8;
 }
@@ -141,7 +63,7 @@ static size_t put_header(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *
 	size_t desc = 0;
 	uint8_t dsp = DSP_DPOFUA;
 
-	if (lu->write_protect)
+	if (lu->write_protect || lu->swp)
 		dsp |= DSP_WP;
 	if (!(cdb[1] & DBD))
 		desc = put_block_descriptor(lu, long_lba, data + form.header);
@@ -157,32 +79,52 @@ static size_t put_header(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *
 	return form.header + desc;
 }
 
+/* SPC-5 MODE SENSE, PAGE CODE and SUBPAGE CODE: 3Fh is each page, subpage FFh each subpage. */
+static bool is_asked_for(const struct scsi_mode_page *page, unsigned int code, unsigned int subpage)
+{
+	if (code != MODE_PAGE_ALL && code != page->code)
+		return false;
+	return subpage == MODE_SUBPAGE_ALL || subpage == page->subpage;
+}
+
+/* Why there was nothing to return: the place of the CDB that is wrong. */
+static struct scsi_sense no_such_page(const struct scsi_lu *lu, unsigned int code)
+{
+	const struct scsi_mode_page *page;
+
+	for (size_t i = 0; (page = scsi_mode_page(lu, i)); i++) {
+		if (code == page->code)
+			return scsi_sense_cdb_field(3, -1);
+	}
+	return scsi_sense_cdb_field(2, 5);
+}
+
 uint8_t scsi_mode_sense(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
 			size_t *len, struct scsi_sense *sense)
 {
-	uint8_t data[8 + 16 + 255] = { 0 };
+	uint8_t data[LIST_MAX] = { 0 };
 	struct form form = form_of(cdb);
 	unsigned int pc = cdb[2] >> 6, code = cdb[2] & 0x3f, found = 0;
+	const struct scsi_mode_page *page;
 	size_t size;
 
-	/* SPC-5 MODE SENSE, PC 11b: nothing is saved here. */
-	if (pc == MODE_PC_SAVED)
+	/* SPC-5 MODE SENSE, PC 11b */
+	if (pc == MODE_PC_SAVED && !lu->saves)
 		return scsi_refuse(len, sense, SCSI_SENSE_SAVING_NOT_SUPPORTED);
-	/* SPC-5 MODE SENSE, SUBPAGE CODE: 00h, and FFh for all there are. */
-	if (cdb[3] != 0 && cdb[3] != MODE_SUBPAGE_ALL)
+	/* SPC-5 MODE SENSE, page 3Fh: subpages 00h and FFh, nothing between. */
+	if (code == MODE_PAGE_ALL && cdb[3] != 0 && cdb[3] != MODE_SUBPAGE_ALL)
 		return scsi_refuse(len, sense, scsi_sense_cdb_field(3, -1));
 
 	size = put_header(lu, cdb, data);
-	for (size_t i = 0; i < page_count; i++) {
-		if (code != MODE_PAGE_ALL && code != pages[i].code)
+	for (size_t i = 0; (page = scsi_mode_page(lu, i)); i++) {
+		if (!is_asked_for(page, code, cdb[3]))
 			continue;
-		put_page(lu, &pages[i], pc, data + size);
-		size += pages[i].size;
+		scsi_mode_put_page(lu, page, pc, data + size);
+		size += page->size;
 		found++;
 	}
-	/* SPC-5 MODE SENSE: a page that is not there. */
 	if (!found)
-		return scsi_refuse(len, sense, scsi_sense_cdb_field(2, 5));
+		return scsi_refuse(len, sense, no_such_page(lu, code));
 
 	/* MODE DATA LENGTH does not count itself. */
 	if (form.ten)
@@ -261,24 +203,27 @@ static int parse_header(const struct scsi_lu *lu, const struct form *form, struc
 	return 0;
 }
 
-static const struct mode_page *find_page(uint8_t code)
+static const struct scsi_mode_page *find_page(const struct scsi_lu *lu, uint8_t code,
+					      uint8_t subpage)
 {
-	for (size_t i = 0; i < page_count; i++) {
-		if (pages[i].code == code)
-			return &pages[i];
+	const struct scsi_mode_page *page;
+
+	for (size_t i = 0; (page = scsi_mode_page(lu, i)); i++) {
+		if (page->code == code && page->subpage == subpage)
+			break;
 	}
-	return NULL;
+	return page;
 }
 
 /* SPC-5 MODE SELECT: a bit that cannot be changed has to be as it is. */
-static int check_unchanged(const struct scsi_lu *lu, const struct mode_page *page,
+static int check_unchanged(const struct scsi_lu *lu, const struct scsi_mode_page *page,
 			   const struct list *list, struct scsi_sense *sense)
 {
-	uint8_t current[PAGE_MAX], mask[PAGE_MAX];
+	uint8_t current[SCSI_MODE_PAGE_MAX], mask[SCSI_MODE_PAGE_MAX];
 
-	put_page(lu, page, MODE_PC_CURRENT, current);
-	put_changeable(lu, page, mask);
-	for (size_t i = 2; i < page->size; i++) {
+	scsi_mode_put_page(lu, page, MODE_PC_CURRENT, current);
+	scsi_mode_put_page(lu, page, MODE_PC_CHANGEABLE, mask);
+	for (size_t i = scsi_mode_page_header(page); i < page->size; i++) {
 		unsigned int wrong = (list->data[list->at + i] ^ current[i]) & ~mask[i];
 
 		if (wrong)
@@ -288,30 +233,65 @@ static int check_unchanged(const struct scsi_lu *lu, const struct mode_page *pag
 	return 0;
 }
 
-static int parse_page(const struct scsi_lu *lu, struct list *list, struct scsi_mode_change *out,
-		      struct scsi_sense *sense)
+/* The page's header. PS is reserved in MODE SELECT. PAGE LENGTH has to be what MODE SENSE returns. */
+static int parse_page_header(const struct scsi_lu *lu, const struct list *list,
+			     const struct scsi_mode_page **page, struct scsi_sense *sense)
 {
-	const struct mode_page *page;
 	const uint8_t *data = list->data + list->at;
+	bool spf;
 
 	if (need(list, 2, sense))
 		return -1;
-	/* SPF: there are no subpages. PS is reserved in MODE SELECT. */
-	if (data[0] & PAGE_SPF)
-		return refuse(sense, scsi_sense_param_field((uint16_t)list->at, 6));
-	page = find_page(data[0] & 0x3f);
-	if (!page)
-		return refuse(sense, scsi_sense_param_field((uint16_t)list->at, 5));
-	/* SPC-5 MODE SELECT: PAGE LENGTH has to be what MODE SENSE returns. */
-	if (data[1] != page->size - 2)
-		return refuse(sense, scsi_sense_param_field((uint16_t)(list->at + 1), -1));
-	if (need(list, page->size, sense) || check_unchanged(lu, page, list, sense))
+	spf = data[0] & SCSI_MODE_SPF;
+	if (spf && need(list, 4, sense))
 		return -1;
-	if (page->code == MODE_PAGE_CACHING) {
-		out->wce = data[2] & CACHING_WCE;
-		out->wce_valid = out->wce != lu->write_cache;
-	}
+	*page = find_page(lu, data[0] & 0x3f, spf ? data[1] : 0);
+	if (!*page)
+		return refuse(sense, scsi_sense_param_field((uint16_t)list->at, 5));
+	if (spf != ((*page)->subpage != 0)) /* subpage 00h in sub_page format */
+		return refuse(sense, scsi_sense_param_field((uint16_t)(list->at + 1), -1));
+	if (spf && get_be16(data + 2) != (*page)->size - 4)
+		return refuse(sense, scsi_sense_param_field((uint16_t)(list->at + 2), -1));
+	if (!spf && data[1] != (*page)->size - 2)
+		return refuse(sense, scsi_sense_param_field((uint16_t)(list->at + 1), -1));
+	return 0;
+}
+
+static int parse_page(const struct scsi_lu *lu, struct list *list, struct scsi_mode_values *values,
+		      struct scsi_sense *sense)
+{
+	const struct scsi_mode_page *page;
+
+	if (parse_page_header(lu, list, &page, sense) || need(list, page->size, sense) ||
+	    check_unchanged(lu, page, list, sense))
+		return -1;
+	if (page->take)
+		page->take(list->data + list->at, values);
 	list->at += page->size;
+	return 0;
+}
+
+static bool same_values(const struct scsi_mode_values *a, const struct scsi_mode_values *b)
+{
+	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {
+		if (a->threshold[i].enabled != b->threshold[i].enabled ||
+		    a->threshold[i].count != b->threshold[i].count)
+			return false;
+	}
+	return a->wce == b->wce && a->d_sense == b->d_sense && a->swp == b->swp &&
+	       a->lbpere == b->lbpere;
+}
+
+/* The header, the block descriptor, and the pages into *values. */
+static int parse_list(const struct scsi_lu *lu, const struct form *form, struct list *list,
+		      struct scsi_mode_values *values, struct scsi_sense *sense)
+{
+	if (parse_header(lu, form, list, sense))
+		return -1;
+	while (list->at < list->size) {
+		if (parse_page(lu, list, values, sense))
+			return -1;
+	}
 	return 0;
 }
 
@@ -320,28 +300,24 @@ uint8_t scsi_mode_select(const struct scsi_lu *lu, const uint8_t *cdb, const uin
 {
 	struct form form = form_of(cdb);
 	struct list list = { .data = param };
-	struct scsi_mode_change change = { 0 };
+	struct scsi_mode_values current = scsi_mode_current(lu), values = current;
 
 	memset(out, 0, sizeof(*out));
-	/* SPC-5 MODE SELECT, SP: nothing is saved here. */
-	if (cdb[1] & SP) {
+	out->values = current;
+	/* SPC-5 MODE SELECT, SP */
+	if (cdb[1] & SP && !lu->saves) {
 		*sense = scsi_sense_cdb_field(1, 0);
 		return SAM_STAT_CHECK_CONDITION;
 	}
 	/* PARAMETER LIST LENGTH 0 is no error. */
-	if (!form.list_len)
-		return SAM_STAT_GOOD;
-	/* PF 0: pages in a format of our own, which there is not. */
-	if (!(cdb[1] & PF)) {
-		*sense = scsi_sense_cdb_field(1, 4);
-		return SAM_STAT_CHECK_CONDITION;
-	}
-
-	list.size = form.list_len < param_len ? form.list_len : param_len;
-	if (parse_header(lu, &form, &list, sense))
-		return SAM_STAT_CHECK_CONDITION;
-	while (list.at < list.size) {
-		if (parse_page(lu, &list, &change, sense))
+	if (form.list_len) {
+		/* PF 0: pages in a format of our own, which there is not. */
+		if (!(cdb[1] & PF)) {
+			*sense = scsi_sense_cdb_field(1, 4);
+			return SAM_STAT_CHECK_CONDITION;
+		}
+		list.size = form.list_len < param_len ? form.list_len : param_len;
+		if (parse_list(lu, &form, &list, &values, sense))
 			return SAM_STAT_CHECK_CONDITION;
 	}
 	/* The initiator says more than it sent. */
@@ -349,6 +325,8 @@ uint8_t scsi_mode_select(const struct scsi_lu *lu, const uint8_t *cdb, const uin
 		*sense = SCSI_SENSE_PARAM_LIST_LENGTH;
 		return SAM_STAT_CHECK_CONDITION;
 	}
-	*out = change;
+	out->values = values;
+	out->changed = !same_values(&values, &current);
+	out->save = cdb[1] & SP;
 	return SAM_STAT_GOOD;
 }

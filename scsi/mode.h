@@ -11,20 +11,22 @@
 #include "scsi/sense.h"
 
 /* The answer to cdb in buf, cut to the ALLOCATION LENGTH and to cap; *len: its bytes, 0 on error.
- * Default values are the current ones: nothing is saved. Returns the SCSI status, GOOD or CHECK
- * CONDITION with *sense filled. */
+ * Saved values only with lu->saves; without it, default values are the current ones. Returns the SCSI
+ * status, GOOD or CHECK CONDITION with *sense filled. */
 uint8_t scsi_mode_sense(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
 			size_t *len, struct scsi_sense *sense);
 
-/* What a MODE SELECT wants to be different from lu. */
+/* What a MODE SELECT wants. */
 struct scsi_mode_change {
-	bool wce_valid; /* WCE changes to wce */
-	bool wce;
+	struct scsi_mode_values values; /* all of them, as they are to be */
+	bool changed;                   /* is anything different from lu? */
+	bool save;                      /* SP: save all of them, changed or not */
 };
 
 /* Parses the parameter list: param_len bytes of the data-out buffer at param, of which the PARAMETER
  * LIST LENGTH in cdb counts. Nothing is changed unless the whole list is acceptable. Returns the SCSI
- * status: GOOD with *out filled (for an empty list too), or CHECK CONDITION with *sense filled. */
+ * status: GOOD with *out filled (for an empty list too), or CHECK CONDITION with *sense filled and *out
+ * asking for nothing. */
 uint8_t scsi_mode_select(const struct scsi_lu *lu, const uint8_t *cdb, const uint8_t *param,
 			 size_t param_len, struct scsi_mode_change *out, struct scsi_sense *sense);
 

@@ -4,356 +4,8 @@
 #include "scsi_defs.h"
 #include "util/be.h"
 
-/* Bits of byte 1. */
-#define DPO       0x10
-#define FUA       0x08
-#define RARC      0x04 /* READ: may be ignored (SBC-4, rebuild assist mode) */
-#define FUA_NV    0x02 /* obsolete since SBC-4 */
-#define RELADR    0x01 /* obsolete since SBC-2 */
-#define EVPD      0x01
-#define DESC      0x01
-#define DBD       0x08
-#define LLBAA     0x10
-#define PF        0x10
-#define SP        0x01
-#define IMMED     0x01
-#define SC_IMMED  0x02
-#define SC_SYNCNV 0x04 /* obsolete since SBC-4 */
-#define BYTCHK    0x06
-#define WS_UNMAP  0x08
-#define WS_NDOB   0x01
-#define SA        0x1f
-
-/* Where READ and WRITE(12) and (16) have it: GROUP NUMBER, and in (16) DLD1 and DLD0 above it. */
-#define GROUP     0x3f
-#define GROUP_DLD 0xff
-
-#define CONTROL        0x00
+#define SA             0x1f
 #define CONTROL_VENDOR 0xc0 /* the vendor specific bits of the CONTROL byte */
-
-#define BYTES_2 0xff, 0xff
-#define BYTES_3 0xff, 0xff, 0xff
-#define BYTES_4 0xff, 0xff, 0xff, 0xff
-#define BYTES_8 BYTES_4, BYTES_4
-
-#define F_READ  (SCSI_F_MEDIUM_READ | SCSI_F_RANGE | SCSI_F_XFER_IS_LEN)
-#define F_WRITE (SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE | SCSI_F_XFER_IS_LEN)
-
-const struct scsi_opcode scsi_opcodes[] = {
-	{
-		.opcode = TEST_UNIT_READY,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_TEST_UNIT_READY,
-		.name = "TEST UNIT READY",
-		.cdb_len = 6,
-		.dir = SCSI_DIR_NONE,
-		.usage = { TEST_UNIT_READY, 0, 0, 0, 0, CONTROL },
-	},
-	{
-		.opcode = REQUEST_SENSE,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_REQUEST_SENSE,
-		.name = "REQUEST SENSE",
-		.cdb_len = 6,
-		.xfer = { 4, 1 },
-		.dir = SCSI_DIR_IN,
-		.flags = SCSI_F_UA_PASSES,
-		.usage = { REQUEST_SENSE, DESC, 0, 0, 0xff, CONTROL },
-	},
-	{
-		.opcode = READ_6,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_READ,
-		.name = "READ(6)",
-		.cdb_len = 6,
-		.lba = { 1, 3 },
-		.xfer = { 4, 1 },
-		.dir = SCSI_DIR_IN,
-		.flags = F_READ,
-		.usage = { READ_6, 0x1f, BYTES_2, 0xff, CONTROL },
-	},
-	{
-		.opcode = WRITE_6,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE,
-		.name = "WRITE(6)",
-		.cdb_len = 6,
-		.lba = { 1, 3 },
-		.xfer = { 4, 1 },
-		.dir = SCSI_DIR_OUT,
-		.flags = F_WRITE,
-		.usage = { WRITE_6, 0x1f, BYTES_2, 0xff, CONTROL },
-	},
-	{
-		.opcode = INQUIRY,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_INQUIRY,
-		.name = "INQUIRY",
-		.cdb_len = 6,
-		.xfer = { 3, 2 },
-		.dir = SCSI_DIR_IN,
-		.flags = SCSI_F_UA_PASSES,
-		.usage = { INQUIRY, EVPD, 0xff, BYTES_2, CONTROL },
-	},
-	{
-		.opcode = MODE_SELECT,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_MODE_SELECT,
-		.name = "MODE SELECT(6)",
-		.cdb_len = 6,
-		.xfer = { 4, 1 },
-		.dir = SCSI_DIR_OUT,
-		.usage = { MODE_SELECT, PF | SP, 0, 0, 0xff, CONTROL },
-	},
-	{
-		.opcode = MODE_SENSE,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_MODE_SENSE,
-		.name = "MODE SENSE(6)",
-		.cdb_len = 6,
-		.xfer = { 4, 1 },
-		.dir = SCSI_DIR_IN,
-		.usage = { MODE_SENSE, DBD, 0xff, 0xff, 0xff, CONTROL },
-	},
-	{
-		.opcode = START_STOP,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_START_STOP_UNIT,
-		.name = "START STOP UNIT",
-		.cdb_len = 6,
-		.dir = SCSI_DIR_NONE,
-		/* POWER CONDITION MODIFIER; POWER CONDITION, NO_FLUSH, LOEJ, START */
-		.usage = { START_STOP, IMMED, 0, 0x0f, 0xf7, CONTROL },
-	},
-	{
-		.opcode = READ_CAPACITY,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_READ_CAPACITY_10,
-		.name = "READ CAPACITY(10)",
-		.cdb_len = 10,
-		.dir = SCSI_DIR_IN,
-		/* LOGICAL BLOCK ADDRESS and PMI, obsolete in SBC-4 */
-		.usage = { READ_CAPACITY, 0, BYTES_4, 0, 0, 0x01, CONTROL },
-		.ignored = { 0, RELADR },
-	},
-	{
-		.opcode = READ_10,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_READ,
-		.name = "READ(10)",
-		.cdb_len = 10,
-		.lba = { 2, 4 },
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_IN,
-		.flags = F_READ | SCSI_F_FUA,
-		.usage = { READ_10, DPO | FUA, BYTES_4, 0, BYTES_2, CONTROL },
-		.ignored = { 0, RARC | FUA_NV | RELADR, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = WRITE_10,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE,
-		.name = "WRITE(10)",
-		.cdb_len = 10,
-		.lba = { 2, 4 },
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_OUT,
-		.flags = F_WRITE | SCSI_F_FUA,
-		.usage = { WRITE_10, DPO | FUA, BYTES_4, 0, BYTES_2, CONTROL },
-		.ignored = { 0, FUA_NV | RELADR, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = VERIFY,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_VERIFY,
-		.name = "VERIFY(10)",
-		.cdb_len = 10,
-		.lba = { 2, 4 },
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_MEDIUM_READ | SCSI_F_RANGE,
-		.usage = { VERIFY, DPO | BYTCHK, BYTES_4, 0, BYTES_2, CONTROL },
-		.ignored = { 0, RELADR, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = SYNCHRONIZE_CACHE,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_SYNCHRONIZE_CACHE,
-		.name = "SYNCHRONIZE CACHE(10)",
-		.cdb_len = 10,
-		.lba = { 2, 4 },
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_NONE,
-		.flags = SCSI_F_RANGE,
-		.usage = { SYNCHRONIZE_CACHE, SC_IMMED, BYTES_4, 0, BYTES_2, CONTROL },
-		.ignored = { 0, SC_SYNCNV | RELADR, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = WRITE_SAME,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE_SAME,
-		.name = "WRITE SAME(10)",
-		.cdb_len = 10,
-		.lba = { 2, 4 },
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE,
-		.usage = { WRITE_SAME, WS_UNMAP, BYTES_4, 0, BYTES_2, CONTROL },
-		.ignored = { 0, 0, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = UNMAP,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_UNMAP,
-		.name = "UNMAP",
-		.cdb_len = 10,
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_MEDIUM_WRITE | SCSI_F_NEEDS_UNMAP,
-		/* ANCHOR is refused: ANC_SUP is 0 (SBC-4 6.6, Logical Block Provisioning page). */
-		.usage = { UNMAP, 0, 0, 0, 0, 0, 0, BYTES_2, CONTROL },
-		.ignored = { 0, 0, 0, 0, 0, 0, GROUP },
-	},
-	{
-		.opcode = MODE_SELECT_10,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_MODE_SELECT,
-		.name = "MODE SELECT(10)",
-		.cdb_len = 10,
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_OUT,
-		.usage = { MODE_SELECT_10, PF | SP, 0, 0, 0, 0, 0, BYTES_2, CONTROL },
-	},
-	{
-		.opcode = MODE_SENSE_10,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_MODE_SENSE,
-		.name = "MODE SENSE(10)",
-		.cdb_len = 10,
-		.xfer = { 7, 2 },
-		.dir = SCSI_DIR_IN,
-		.usage = { MODE_SENSE_10, LLBAA | DBD, 0xff, 0xff, 0, 0, 0, BYTES_2, CONTROL },
-	},
-	{
-		.opcode = READ_16,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_READ,
-		.name = "READ(16)",
-		.cdb_len = 16,
-		.lba = { 2, 8 },
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_IN,
-		.flags = F_READ | SCSI_F_FUA,
-		.usage = { READ_16, DPO | FUA, BYTES_8, BYTES_4, 0, CONTROL },
-		/* bit 0 of byte 1 is DLD2 */
-		.ignored = { 0, RARC | FUA_NV | 0x01, [14] = GROUP_DLD },
-	},
-	{
-		.opcode = WRITE_16,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE,
-		.name = "WRITE(16)",
-		.cdb_len = 16,
-		.lba = { 2, 8 },
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_OUT,
-		.flags = F_WRITE | SCSI_F_FUA,
-		.usage = { WRITE_16, DPO | FUA, BYTES_8, BYTES_4, 0, CONTROL },
-		.ignored = { 0, FUA_NV | 0x01, [14] = GROUP_DLD },
-	},
-	{
-		.opcode = VERIFY_16,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_VERIFY,
-		.name = "VERIFY(16)",
-		.cdb_len = 16,
-		.lba = { 2, 8 },
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_MEDIUM_READ | SCSI_F_RANGE,
-		.usage = { VERIFY_16, DPO | BYTCHK, BYTES_8, BYTES_4, 0, CONTROL },
-		.ignored = { 0, RELADR, [14] = GROUP },
-	},
-	{
-		.opcode = SYNCHRONIZE_CACHE_16,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_SYNCHRONIZE_CACHE,
-		.name = "SYNCHRONIZE CACHE(16)",
-		.cdb_len = 16,
-		.lba = { 2, 8 },
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_NONE,
-		.flags = SCSI_F_RANGE,
-		.usage = { SYNCHRONIZE_CACHE_16, SC_IMMED, BYTES_8, BYTES_4, 0, CONTROL },
-		.ignored = { 0, SC_SYNCNV | RELADR, [14] = GROUP },
-	},
-	{
-		.opcode = WRITE_SAME_16,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE_SAME,
-		.name = "WRITE SAME(16)",
-		.cdb_len = 16,
-		.lba = { 2, 8 },
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE,
-		.usage = { WRITE_SAME_16, WS_UNMAP | WS_NDOB, BYTES_8, BYTES_4, 0, CONTROL },
-		.ignored = { 0, 0, [14] = GROUP },
-	},
-	{
-		.opcode = SERVICE_ACTION_IN_16,
-		.service_action = SAI_READ_CAPACITY_16,
-		.id = SCSI_READ_CAPACITY_16,
-		.name = "READ CAPACITY(16)",
-		.cdb_len = 16,
-		.xfer = { 10, 4 },
-		.dir = SCSI_DIR_IN,
-		.usage = { SERVICE_ACTION_IN_16, SAI_READ_CAPACITY_16, 0, 0, 0, 0, 0, 0, 0, 0,
-			   BYTES_4, 0, CONTROL },
-		/* LOGICAL BLOCK ADDRESS and PMI, obsolete in SBC-4 */
-		.ignored = { 0, 0, BYTES_8, [14] = 0x01 },
-	},
-	{
-		.opcode = MAINTENANCE_IN,
-		.service_action = MI_REPORT_SUPPORTED_OPERATION_CODES,
-		.id = SCSI_REPORT_SUPPORTED_OPCODES,
-		.name = "REPORT SUPPORTED OPERATION CODES",
-		.cdb_len = 12,
-		.xfer = { 6, 4 },
-		.dir = SCSI_DIR_IN,
-		/* RCTD, REPORTING OPTIONS */
-		.usage = { MAINTENANCE_IN, MI_REPORT_SUPPORTED_OPERATION_CODES, 0x87, 0xff, BYTES_2,
-			   BYTES_4, 0, CONTROL },
-	},
-	{
-		.opcode = READ_12,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_READ,
-		.name = "READ(12)",
-		.cdb_len = 12,
-		.lba = { 2, 4 },
-		.xfer = { 6, 4 },
-		.dir = SCSI_DIR_IN,
-		.flags = F_READ | SCSI_F_FUA,
-		.usage = { READ_12, DPO | FUA, BYTES_4, BYTES_4, 0, CONTROL },
-		.ignored = { 0, RARC | FUA_NV | RELADR, [10] = GROUP },
-	},
-	{
-		.opcode = WRITE_12,
-		.service_action = SCSI_NO_SA,
-		.id = SCSI_WRITE,
-		.name = "WRITE(12)",
-		.cdb_len = 12,
-		.lba = { 2, 4 },
-		.xfer = { 6, 4 },
-		.dir = SCSI_DIR_OUT,
-		.flags = F_WRITE | SCSI_F_FUA,
-		.usage = { WRITE_12, DPO | FUA, BYTES_4, BYTES_4, 0, CONTROL },
-		.ignored = { 0, FUA_NV | RELADR, [10] = GROUP },
-	},
-};
-
-const size_t scsi_opcode_count = sizeof(scsi_opcodes) / sizeof(scsi_opcodes[0]);
 
 /* 1 + the first row of each operation code, 0: there is none. Made from the table when the program
  * is loaded, so that a new command is one row and nothing else. */
@@ -383,6 +35,37 @@ const struct scsi_opcode *scsi_opcode_find(const uint8_t *cdb)
 int scsi_opcode_known(uint8_t opcode)
 {
 	return first_row[opcode] != 0;
+}
+
+bool scsi_opcode_enabled(const struct scsi_opcode *op, const struct scsi_lu *lu)
+{
+	if (lu->absent >> op->id & 1)
+		return false;
+	switch (op->flags & SCSI_F_NEEDS) {
+	case 0:
+		return true;
+	case SCSI_F_NEEDS_UNMAP:
+		return lu->unmap;
+	case SCSI_F_NEEDS_REMOVABLE:
+		return lu->removable;
+	case SCSI_F_NEEDS_CAW:
+		return lu->caw_max;
+	case SCSI_F_NEEDS_ATOMIC:
+		return lu->atomic_max;
+	case SCSI_F_NEEDS_LBA_STATUS:
+		return lu->lba_status;
+	case SCSI_F_NEEDS_XCOPY:
+		return lu->xcopy;
+	case SCSI_F_NEEDS_SANITIZE:
+		/* BLOCK ERASE deallocates (SBC-4 4.11.3) */
+		return lu->sanitize && (op->service_action != SANITIZE_SA_BLOCK_ERASE || lu->unmap);
+	case SCSI_F_NEEDS_TPGS:
+		return lu->tpgs;
+	case SCSI_F_NEEDS_STPG:
+		return lu->tpgs & 0x02;
+	default:
+		return false;
+	}
 }
 
 static uint64_t get_field(struct scsi_field field, const uint8_t *cdb)
@@ -421,6 +104,43 @@ uint64_t scsi_cdb_xfer(const struct scsi_opcode *op, const uint8_t *cdb)
 	uint64_t xfer = get_field(op->xfer, cdb);
 
 	return is_rw_6(op) && !xfer ? 256 : xfer;
+}
+
+int scsi_cdb_check_range(const struct scsi_opcode *op, const uint8_t *cdb, uint64_t num_lbas,
+			 struct scsi_sense *sense)
+{
+	uint64_t lba = scsi_cdb_lba(op, cdb), xfer = scsi_cdb_xfer(op, cdb);
+	bool beyond = lba > num_lbas || (lba == num_lbas && xfer);
+
+	if (!beyond && xfer <= num_lbas - lba)
+		return 0;
+	*sense = SCSI_SENSE_LBA_OUT_OF_RANGE;
+	sense->has_field = true;
+	sense->field_in_cdb = true;
+	sense->field = beyond ? op->lba.at : op->xfer.at;
+	return -1;
+}
+
+bool scsi_sanitize_passes(const struct scsi_opcode *op, const uint8_t *cdb)
+{
+	uint8_t page = cdb[2] & 0x3f; /* of LOG SENSE and MODE SENSE */
+
+	switch (op->id) {
+	case SCSI_INQUIRY:
+	case SCSI_READ_CAPACITY_10:
+	case SCSI_READ_CAPACITY_16:
+	case SCSI_REPORT_SUPPORTED_OPCODES:
+	case SCSI_REPORT_SUPPORTED_TMF:
+	case SCSI_REQUEST_SENSE:
+		return true;
+	case SCSI_LOG_SENSE:
+		return page == LOG_PAGE_TEMPERATURE && !cdb[3];
+	case SCSI_MODE_SENSE:
+		return !cdb[3] && (page == MODE_PAGE_INFORMATIONAL_EXCEPTIONS ||
+				   page == MODE_PAGE_CACHING || page == MODE_PAGE_CONTROL);
+	default:
+		return false;
+	}
 }
 
 int scsi_cdb_check(const struct scsi_opcode *op, const uint8_t *cdb, struct scsi_sense *sense)

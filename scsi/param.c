@@ -5,6 +5,14 @@
 
 #define HEADER_SIZE 8
 #define DESC_SIZE   16
+#define UNMAP_MAX   (1u << 20) /* blocks */
+
+uint32_t scsi_unmap_max(const struct scsi_lu *lu)
+{
+	if (!lu->max_unmap_len || lu->max_unmap_len == UINT32_MAX)
+		return UINT32_MAX;
+	return lu->max_unmap_len < UNMAP_MAX ? lu->max_unmap_len : UNMAP_MAX;
+}
 
 /* Checks what the descriptors ask for. */
 static int check_ranges(const struct scsi_lu *lu, struct scsi_unmap_list list,
@@ -25,7 +33,7 @@ static int check_ranges(const struct scsi_lu *lu, struct scsi_unmap_list list,
 		/* SBC-4 5.35, NUMBER OF LOGICAL BLOCKS: the sum is limited by MAXIMUM UNMAP LBA
 		 * COUNT. */
 		total += blocks;
-		if (lu->max_unmap_len && total > lu->max_unmap_len) {
+		if (scsi_unmap_max(lu) != UINT32_MAX && total > scsi_unmap_max(lu)) {
 			*sense = scsi_sense_param_field((uint16_t)(at + 8), -1);
 			return -1;
 		}

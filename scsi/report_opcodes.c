@@ -15,29 +15,45 @@
 /* REPORTING OPTIONS (SPC-5 6.35). */
 enum { REPORT_ALL, REPORT_OPCODE, REPORT_OPCODE_SA, REPORT_EITHER };
 
-/* What the kernel's target answers without asking us. */
+/* The usage data behind the service action. */
+#define PR_IN   0, 0, 0, 0, 0, 0xff, 0xff, 0
+#define PR_TYPE 0xff /* SCOPE and TYPE */
+#define PR_OUT  0, 0, 0xff, 0xff, 0xff, 0xff, 0
+
+/* What the kernel's target answers without asking us (drivers/target/target_core_device.c,
+ * passthrough_parse_cdb()). REPORT LUNS is the first. */
 static const struct scsi_opcode kernel_rows[] = {
-	{
-		.opcode = REPORT_LUNS,
-		.service_action = SCSI_NO_SA,
-		.name = "REPORT LUNS",
-		.cdb_len = 12,
-		.xfer = { 6, 4 },
-		.dir = SCSI_DIR_IN,
-		.usage = { REPORT_LUNS, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0 },
-	},
+	{ REPORT_LUNS, SCSI_NO_SA, .cdb_len = 12,
+	  .usage = { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0 } },
+	{ RESERVE, SCSI_NO_SA, .cdb_len = 6, .usage = { 0x16 } },
+	{ RELEASE, SCSI_NO_SA, .cdb_len = 6, .usage = { 0x17 } },
+	{ RESERVE_10, SCSI_NO_SA, .cdb_len = 10, .usage = { 0x56 } },
+	{ RELEASE_10, SCSI_NO_SA, .cdb_len = 10, .usage = { 0x57 } },
+	/* READ KEYS, READ RESERVATION, REPORT CAPABILITIES, READ FULL STATUS */
+	{ PERSISTENT_RESERVE_IN, 0x00, .cdb_len = 10, .usage = { 0x5e, 0x00, PR_IN } },
+	{ PERSISTENT_RESERVE_IN, 0x01, .cdb_len = 10, .usage = { 0x5e, 0x01, PR_IN } },
+	{ PERSISTENT_RESERVE_IN, 0x02, .cdb_len = 10, .usage = { 0x5e, 0x02, PR_IN } },
+	{ PERSISTENT_RESERVE_IN, 0x03, .cdb_len = 10, .usage = { 0x5e, 0x03, PR_IN } },
+	/* REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT AND ABORT, REGISTER AND IGNORE EXISTING
+	 * KEY, REGISTER AND MOVE */
+	{ PERSISTENT_RESERVE_OUT, 0x00, .cdb_len = 10, .usage = { 0x5f, 0x00, 0, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x01, .cdb_len = 10, .usage = { 0x5f, 0x01, PR_TYPE, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x02, .cdb_len = 10, .usage = { 0x5f, 0x02, PR_TYPE, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x03, .cdb_len = 10, .usage = { 0x5f, 0x03, 0, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x04, .cdb_len = 10, .usage = { 0x5f, 0x04, PR_TYPE, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x05, .cdb_len = 10, .usage = { 0x5f, 0x05, PR_TYPE, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x06, .cdb_len = 10, .usage = { 0x5f, 0x06, 0, PR_OUT } },
+	{ PERSISTENT_RESERVE_OUT, 0x07, .cdb_len = 10, .usage = { 0x5f, 0x07, 0, PR_OUT } },
 };
 static const size_t kernel_count = sizeof(kernel_rows) / sizeof(kernel_rows[0]);
 
 /* The i-th command that this logical unit has; NULL: skip it. i < row_count(). */
 static const struct scsi_opcode *row(const struct scsi_lu *lu, size_t i)
 {
-	const struct scsi_opcode *op;
-
-	if (i >= scsi_opcode_count)
-		return &kernel_rows[i - scsi_opcode_count];
-	op = &scsi_opcodes[i];
-	return op->flags & SCSI_F_NEEDS_UNMAP && !lu->unmap ? NULL : op;
+	if (i < scsi_opcode_count)
+		return scsi_opcode_enabled(&scsi_opcodes[i], lu) ? &scsi_opcodes[i] : NULL;
+	i -= scsi_opcode_count;
+	return i == 0 || lu->reservations ? &kernel_rows[i] : NULL;
 }
 
 static size_t row_count(void)

@@ -10,8 +10,8 @@
 #include "scsi/sense.h"
 
 /* The answer to cdb in buf, cut to the ALLOCATION LENGTH and to cap; *len: its bytes, 0 on error.
- * Rows with SCSI_F_NEEDS_UNMAP count as not supported unless lu->unmap. REPORT LUNS, which the kernel
- * answers itself, is reported too. Returns the SCSI status, GOOD or CHECK CONDITION with *sense
+ * Listed is what scsi_opcode_enabled() allows, and what the kernel answers itself: REPORT LUNS, and with
+ * lu->reservations RESERVE, RELEASE and PERSISTENT RESERVE. Returns the SCSI status, GOOD or CHECK CONDITION with *sense
  * filled. */
 uint8_t scsi_report_opcodes(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
 			    size_t *len, struct scsi_sense *sense);

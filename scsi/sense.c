@@ -15,6 +15,17 @@ const struct scsi_sense SCSI_SENSE_NONE = SENSE(NO_SENSE, ASC_NO_ADDITIONAL_SENS
 const struct scsi_sense SCSI_SENSE_NOT_READY = SENSE(NOT_READY, ASC_NOT_READY_CAUSE_NOT_REPORTABLE);
 const struct scsi_sense SCSI_SENSE_FORMAT_IN_PROGRESS = SENSE(NOT_READY,
 							      ASC_NOT_READY_FORMAT_IN_PROGRESS);
+const struct scsi_sense SCSI_SENSE_SANITIZE_IN_PROGRESS = SENSE(NOT_READY,
+								ASC_NOT_READY_SANITIZE_IN_PROGRESS);
+const struct scsi_sense SCSI_SENSE_MEDIUM_NOT_PRESENT = SENSE(NOT_READY, ASC_MEDIUM_NOT_PRESENT);
+const struct scsi_sense SCSI_SENSE_SANITIZE_FAILED = SENSE(MEDIUM_ERROR,
+							   ASC_SANITIZE_COMMAND_FAILED);
+const struct scsi_sense SCSI_SENSE_FORMAT_FAILED = SENSE(MEDIUM_ERROR, ASC_FORMAT_COMMAND_FAILED);
+const struct scsi_sense SCSI_SENSE_REMOVAL_PREVENTED = SENSE(ILLEGAL_REQUEST,
+							     ASC_MEDIUM_REMOVAL_PREVENTED);
+const struct scsi_sense SCSI_SENSE_THRESHOLD_REACHED = SENSE(UNIT_ATTENTION, ASC_THRESHOLD_REACHED);
+const struct scsi_sense SCSI_SENSE_SOFTWARE_WRITE_PROTECTED = SENSE(DATA_PROTECT,
+								    ASC_SOFTWARE_WRITE_PROTECTED);
 const struct scsi_sense SCSI_SENSE_WRITE_ERROR = SENSE(MEDIUM_ERROR, ASC_WRITE_ERROR);
 const struct scsi_sense SCSI_SENSE_READ_ERROR = SENSE(MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
 const struct scsi_sense SCSI_SENSE_TARGET_FAILURE = SENSE(HARDWARE_ERROR,
@@ -63,10 +74,29 @@ struct scsi_sense scsi_sense_param_field(uint16_t byte, int bit)
 	return with_field(SCSI_SENSE_INVALID_FIELD_IN_PARAM_LIST, false, byte, bit);
 }
 
-/* SPC-5 4.4.2.4.2: SKSV, C/D, BPV and the bit pointer, then the field pointer. */
+struct scsi_sense scsi_sense_progress(struct scsi_sense what, uint64_t done, uint64_t total)
+{
+	what.has_progress = true;
+	what.has_field = false;
+	if (done >= total)
+		what.progress = UINT16_MAX;
+	else if (total <= UINT64_MAX >> 16)
+		what.progress = (uint16_t)((done << 16) / total);
+	else /* done below total, so the quotient is below 65536, too, but for the rounding */
+		what.progress = (uint16_t)(done / (total >> 16) < UINT16_MAX ? done / (total >> 16)
+									     : UINT16_MAX);
+	return what;
+}
+
+/* SPC-5 4.4.2.4.2: SKSV, C/D, BPV and the bit pointer, then the field pointer; 4.4.2.4.4: SKSV, then the
+ * progress indication. */
 static void put_sense_key_specific(const struct scsi_sense *sense, uint8_t *p)
 {
 	p[0] = 0x80;
+	if (sense->has_progress) {
+		put_be16(p + 1, sense->progress);
+		return;
+	}
 	if (sense->field_in_cdb)
 		p[0] |= 0x40;
 	if (sense->has_bit)
@@ -79,6 +109,8 @@ static void build_fixed(const struct scsi_sense *sense, uint8_t *buf)
 {
 	buf[0] = 0x70;
 	buf[2] = sense->key & 0xf;
+	if (sense->ili)
+		buf[2] |= 0x20;
 	/* VALID stays 0 for what does not fit the field (SPC-5 4.4.3). */
 	if (sense->has_info && sense->info <= UINT32_MAX) {
 		buf[0] |= 0x80;
@@ -87,11 +119,12 @@ static void build_fixed(const struct scsi_sense *sense, uint8_t *buf)
 	buf[7] = 18 - 8;
 	buf[12] = sense->asc;
 	buf[13] = sense->ascq;
-	if (sense->has_field)
+	if (sense->has_field || sense->has_progress)
 		put_sense_key_specific(sense, buf + 15);
 }
 
-/* SPC-5 4.4.2, with the information (4.4.2.2) and sense key specific (4.4.2.4) descriptors. */
+/* SPC-5 4.4.2, with the information (4.4.2.2), sense key specific (4.4.2.4) and block commands (SBC-4
+ * 4.18) descriptors. */
 static void build_descriptors(const struct scsi_sense *sense, uint8_t *buf)
 {
 	uint8_t *p = buf + 8;
@@ -107,11 +140,17 @@ static void build_descriptors(const struct scsi_sense *sense, uint8_t *buf)
 		put_be64(p + 4, sense->info);
 		p += 12;
 	}
-	if (sense->has_field) {
+	if (sense->has_field || sense->has_progress) {
 		p[0] = 0x02;
 		p[1] = 0x06;
 		put_sense_key_specific(sense, p + 4);
 		p += 8;
+	}
+	if (sense->ili) {
+		p[0] = 0x05;
+		p[1] = 0x02;
+		p[3] = 0x20;
+		p += 4;
 	}
 	buf[7] = (uint8_t)(p - buf - 8);
 }

@@ -17,12 +17,23 @@ struct scsi_sense {
 	uint16_t field;    /* byte number */
 	bool has_bit;
 	uint8_t bit;
+	bool has_progress; /* sense key specific: progress indication (SPC-5 4.4.2.4.4), instead of a
+			    * field pointer; with NO SENSE and NOT READY */
+	uint16_t progress; /* 65536ths */
+	bool ili;          /* incorrect length indicator (block commands descriptor, SBC-4 4.18) */
 };
 
 /* Outcomes by name. */
 extern const struct scsi_sense SCSI_SENSE_NONE;
-extern const struct scsi_sense SCSI_SENSE_NOT_READY;          /* 02/04/00, cause not reportable */
-extern const struct scsi_sense SCSI_SENSE_FORMAT_IN_PROGRESS; /* 02/04/04 */
+extern const struct scsi_sense SCSI_SENSE_NOT_READY;            /* 02/04/00, cause not reportable */
+extern const struct scsi_sense SCSI_SENSE_FORMAT_IN_PROGRESS;   /* 02/04/04 */
+extern const struct scsi_sense SCSI_SENSE_SANITIZE_IN_PROGRESS; /* 02/04/1B */
+extern const struct scsi_sense SCSI_SENSE_MEDIUM_NOT_PRESENT;   /* 02/3A/00 */
+extern const struct scsi_sense SCSI_SENSE_SANITIZE_FAILED;      /* 03/31/03 */
+extern const struct scsi_sense SCSI_SENSE_FORMAT_FAILED;        /* 03/31/01 */
+extern const struct scsi_sense SCSI_SENSE_REMOVAL_PREVENTED;    /* 05/53/02 */
+extern const struct scsi_sense SCSI_SENSE_THRESHOLD_REACHED;    /* 06/38/07 */
+extern const struct scsi_sense SCSI_SENSE_SOFTWARE_WRITE_PROTECTED; /* 07/27/02 */
 extern const struct scsi_sense SCSI_SENSE_WRITE_ERROR;
 extern const struct scsi_sense SCSI_SENSE_READ_ERROR;
 extern const struct scsi_sense SCSI_SENSE_TARGET_FAILURE;
@@ -44,6 +55,9 @@ extern const struct scsi_sense SCSI_SENSE_MISCOMPARE;
  * the field (SPC-5 4.4.2.4.2); bit < 0: the whole byte. */
 struct scsi_sense scsi_sense_cdb_field(uint16_t byte, int bit);
 struct scsi_sense scsi_sense_param_field(uint16_t byte, int bit);
+
+/* what with the progress indication: done of total, which is not zero. Never says that all is done. */
+struct scsi_sense scsi_sense_progress(struct scsi_sense what, uint64_t done, uint64_t total);
 
 #define SCSI_SENSE_SIZE 96 /* TCMU_SENSE_BUFFERSIZE */
 

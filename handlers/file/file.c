@@ -22,6 +22,12 @@ static int check_block_size(const struct file_options *opts, const struct file_t
 {
 	int ret;
 
+	if (opts->phys_size && opts->phys_size < block_size)
+		return file_refuse(
+			reason, EINVAL,
+			"a physical block of %u bytes (phys) cannot hold a logical block "
+			"of %u; write phys=%u or more, or leave the option out",
+			opts->phys_size, block_size, block_size);
 	if (!opts->direct)
 		return 0;
 	if (block_size % target->block_size)
@@ -86,18 +92,21 @@ static uint32_t log2_ratio(uint32_t a, uint32_t b)
 	return exponent;
 }
 
-static void set_properties(struct tcmu_device *dev, const struct file_lun *lun)
+static void set_properties(struct tcmu_device *dev, const struct file_lun *lun,
+			   const struct file_options *opts)
 {
 	const struct file_target *target = &lun->target;
 	uint32_t block_size = tcmu_dev_get_block_size(dev);
 
 	tcmu_dev_set_max_xfer_len(dev, MAX_XFER_BYTES / block_size);
-	tcmu_dev_set_phys_exponent(dev, log2_ratio(target->phys_size, block_size));
+	tcmu_dev_set_phys_exponent(
+		dev, log2_ratio(opts->phys_size ? opts->phys_size : target->phys_size, block_size));
 	tcmu_dev_set_solid_state_media(dev, !target->rotational);
 	tcmu_dev_set_write_cache_enabled(dev, !lun->read_only);
 	tcmu_dev_set_write_protect_enabled(dev, lun->read_only);
+	tcmu_dev_set_removable(dev, opts->removable);
 
-	tcmu_dev_set_unmap_enabled(dev, target->unmap && !lun->read_only);
+	tcmu_dev_set_unmap_enabled(dev, target->unmap); /* also with ;ro, where it is refused */
 	tcmu_dev_set_unmap_zeroes(dev, !target->discard);
 	tcmu_dev_set_max_unmap_len(dev, (uint32_t)(MAX_UNMAP_BYTES / block_size));
 	tcmu_dev_set_unmap_gran_align(dev, 0);
@@ -138,7 +147,7 @@ static int file_open(struct tcmu_device *dev, bool reopen)
 	} else {
 		lun->direct = opts.direct;
 		lun->read_only = opts.read_only;
-		set_properties(dev, lun);
+		set_properties(dev, lun, &opts);
 		tcmur_dev_set_private(dev, lun);
 	}
 	free(reason);
@@ -259,7 +268,9 @@ static struct tcmur_handler file_handler = {
 		    "without ',' and ';'\n"
 		    "direct: O_DIRECT, without the page cache\n"
 		    "ro: read-only\n"
-		    "create: make a missing file, dev_size bytes large",
+		    "create: make a missing file, dev_size bytes large\n"
+		    "removable: a medium that initiators can eject and load\n"
+		    "phys=BYTES: the size of a physical block, as initiators see it",
 	.cmd_priv_size = sizeof(struct file_cmd),
 	.flags = TCMUR_HANDLER_FUA,
 	.check_config = file_check_config,
@@ -271,6 +282,9 @@ static struct tcmur_handler file_handler = {
 	.flush = file_flush,
 	.unmap = file_unmap,
 	.writesame = file_writesame,
+	.lba_status = file_lba_status,
+	.load_saved = file_load_saved,
+	.store_saved = file_store_saved,
 };
 
 TCMUR_REGISTER_HANDLER(file_handler)

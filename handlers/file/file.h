@@ -18,7 +18,12 @@ struct file_options {
 	bool direct;
 	bool read_only;
 	bool create;
+	bool removable;
+	uint32_t phys_size; /* bytes of a physical block; 0: what the storage says */
 };
+
+#define FILE_PHYS_SIZE_LEAST 512
+#define FILE_PHYS_SIZE_MOST  65536
 
 /* 0 or -errno with *reason a malloc'ed sentence (NULL: no memory). On 0 free with the next one. */
 int file_options_parse(const char *cfgstring, struct file_options *opts, char **reason);
@@ -86,7 +91,7 @@ int64_t file_target_size(int fd, bool block_dev);
 /* Can I/O of block_size bytes at a multiple of it be done with O_DIRECT? 0 or -errno. */
 int file_target_probe_direct(int fd, uint32_t block_size);
 
-/* ---- io.c, provision.c: commands ---- */
+/* ---- io.c, provision.c, mapping.c, saved.c: commands ---- */
 
 /* An open logical unit. */
 struct file_lun {
@@ -105,8 +110,12 @@ struct file_cmd {
 	struct tcmu_device *dev;
 	struct tcmur_cmd *cmd;
 	struct file_lun *lun;
-	struct iovec *iov;
-	size_t iov_cnt;
+	union {
+		struct iovec *iov;
+		struct tcmur_extent *extents; /* file_lba_status() */
+		const void *saved;            /* file_store_saved() */
+	};
+	size_t iov_cnt; /* or how many extents */
 	uint64_t off, len;
 };
 
@@ -125,5 +134,14 @@ int file_flush(struct tcmu_device *dev, struct tcmur_cmd *cmd);
 int file_unmap(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len);
 int file_writesame(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
 		   struct iovec *iov, size_t iov_cnt);
+int file_lba_status(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
+		    struct tcmur_extent *extents, size_t max);
+
+/* The page cache has dropped what it could not write: every flush fails from now on. */
+void file_sync_failed(struct tcmu_device *dev, struct file_lun *lun, int err);
+
+/* Saved mode pages are an extended attribute of the file. */
+ssize_t file_load_saved(struct tcmu_device *dev, void *data, size_t size);
+int file_store_saved(struct tcmu_device *dev, struct tcmur_cmd *cmd, const void *data, size_t len);
 
 #endif

@@ -70,7 +70,7 @@ void file_cmd_fail(struct file_cmd *fc, const char *what, uint64_t off, int err,
 
 /* The page cache has dropped what it could not write and called it clean: a later fsync() would
  * succeed and prove nothing. So none does, until the logical unit has been opened again. */
-static void sync_failed(struct tcmu_device *dev, struct file_lun *lun, int err)
+void file_sync_failed(struct tcmu_device *dev, struct file_lun *lun, int err)
 {
 	if (lun->sync_failed)
 		return;
@@ -196,7 +196,7 @@ static int64_t work_write_bounced(struct tcmur_io *io)
 }
 
 /* A failed FUA write was either refused itself, or did write and then failed to write back, which
- * may be about older data in the page cache (see sync_failed()). Lack of space is told apart by a
+ * may be about older data in the page cache (see file_sync_failed()). Lack of space is told apart by a
  * write without FUA: one that succeeds convicts the write-back. */
 static void write_tried_again(struct tcmur_io *io, int64_t res)
 {
@@ -207,7 +207,7 @@ static void write_tried_again(struct tcmur_io *io, int64_t res)
 			      TCMU_STS_WR_ERR);
 		return;
 	}
-	sync_failed(fc->dev, fc->lun, ENOSPC);
+	file_sync_failed(fc->dev, fc->lun, ENOSPC);
 	tcmur_cmd_set_error_offset(fc->cmd, fc->off);
 	file_cmd_end(fc, TCMU_STS_WR_ERR);
 }
@@ -246,7 +246,7 @@ static void write_ended(struct file_cmd *fc, int64_t res, uint64_t progress)
 		return;
 	}
 	if (may_have_lost && may_come_from_writeback(err))
-		sync_failed(fc->dev, fc->lun, err);
+		file_sync_failed(fc->dev, fc->lun, err);
 	file_cmd_fail(fc, "a write", fc->off + progress, err, TCMU_STS_WR_ERR);
 }
 
@@ -288,7 +288,7 @@ static void flush_done(struct tcmur_io *io, int64_t res)
 	struct file_cmd *fc = (struct file_cmd *)io;
 
 	if (res < 0)
-		sync_failed(fc->dev, fc->lun, (int)-res);
+		file_sync_failed(fc->dev, fc->lun, (int)-res);
 	/* Also when another flush has just failed: which of the two was told is chance. */
 	file_cmd_end(fc, fc->lun->sync_failed ? TCMU_STS_WR_ERR : TCMU_STS_OK);
 }

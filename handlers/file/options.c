@@ -25,6 +25,24 @@ void file_options_free(struct file_options *opts)
 	memset(opts, 0, sizeof(*opts));
 }
 
+/* phys=BYTES; value is its len bytes behind the '='. */
+static int parse_phys(const char *value, size_t len, struct file_options *opts, char **reason)
+{
+	char *end;
+	unsigned long long size = strtoull(value, &end, 10);
+
+	if (len && *value >= '0' && *value <= '9' && end == value + len &&
+	    size >= FILE_PHYS_SIZE_LEAST && size <= FILE_PHYS_SIZE_MOST && !(size & (size - 1)) &&
+	    (!opts->phys_size || opts->phys_size == size)) {
+		opts->phys_size = (uint32_t)size;
+		return 0;
+	}
+	return file_refuse(reason, EINVAL,
+			   "'phys=%.*s' is no size of a physical block; write a power of 2 from %d "
+			   "to %d, once: phys=4096",
+			   (int)len, value, FILE_PHYS_SIZE_LEAST, FILE_PHYS_SIZE_MOST);
+}
+
 /* One option, len bytes long. */
 static int parse_option(const char *name, size_t len, struct file_options *opts, char **reason)
 {
@@ -35,7 +53,12 @@ static int parse_option(const char *name, size_t len, struct file_options *opts,
 		{ "direct", &opts->direct },
 		{ "ro", &opts->read_only },
 		{ "create", &opts->create },
+		{ "removable", &opts->removable },
 	};
+	const size_t phys = strlen("phys=");
+
+	if (len >= phys && !memcmp(name, "phys=", phys))
+		return parse_phys(name + phys, len - phys, opts, reason);
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strlen(known[i].name) == len && !memcmp(known[i].name, name, len)) {
@@ -43,10 +66,11 @@ static int parse_option(const char *name, size_t len, struct file_options *opts,
 			return 0;
 		}
 	}
-	return file_refuse(reason, EINVAL,
-			   "'%.*s' is no option of the file handler; there are: direct, ro, create "
-			   "(and a path cannot contain ';')",
-			   (int)len, name);
+	return file_refuse(
+		reason, EINVAL,
+		"'%.*s' is no option of the file handler; there are: direct, ro, create, "
+		"removable, phys=BYTES (and a path cannot contain ';')",
+		(int)len, name);
 }
 
 static int parse(const char *cfgstring, struct file_options *opts, char **reason)

@@ -239,11 +239,11 @@ static void measure_regular(struct file_target *target, const struct stat *st)
 	target->phys_size = (uint32_t)st->st_blksize;
 	target->unmap_gran = (uint32_t)st->st_blksize;
 
-	/* A hole in what does not exist: changes nothing, but a file system (or a descriptor) that
-	 * cannot do it says so. */
+	/* A hole in what does not exist: changes nothing, but a file system that cannot do it says so.
+	 * Through a descriptor for reading it cannot be found out, nor will it ever be asked for. */
 	target->unmap = !fallocate(target->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, beyond,
 				   0x1000) ||
-			(errno != EOPNOTSUPP && errno != ENOSYS && errno != EBADF);
+			(errno != EOPNOTSUPP && errno != ENOSYS);
 }
 
 static int measure(struct file_target *target, const struct stat *st, const char *path,

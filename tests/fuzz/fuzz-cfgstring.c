@@ -100,6 +100,20 @@ static void check_time_out(char *cfg)
 
 /* ---- the file handler ------------------------------------------------------------------------- */
 
+/* phys=BYTES: a power of 2 that a physical block may have, and no other than before. */
+static bool expect_phys(const char *value, struct file_options *opts)
+{
+	int64_t size = number_of(value);
+
+	for (int64_t good = FILE_PHYS_SIZE_LEAST; good <= FILE_PHYS_SIZE_MOST; good *= 2) {
+		if (size == good && (!opts->phys_size || opts->phys_size == size)) {
+			opts->phys_size = (uint32_t)size;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool expect_option(const char *option, struct file_options *opts)
 {
 	if (!strcmp(option, "direct"))
@@ -108,8 +122,10 @@ static bool expect_option(const char *option, struct file_options *opts)
 		opts->read_only = true;
 	else if (!strcmp(option, "create"))
 		opts->create = true;
+	else if (!strcmp(option, "removable"))
+		opts->removable = true;
 	else
-		return false;
+		return !strncmp(option, "phys=", 5) && expect_phys(option + 5, opts);
 	return true;
 }
 
@@ -135,16 +151,21 @@ static void assert_same(const struct file_options *a, const struct file_options 
 	assert(a->direct == b->direct);
 	assert(a->read_only == b->read_only);
 	assert(a->create == b->create);
+	assert(a->removable == b->removable);
+	assert(a->phys_size == b->phys_size);
 }
 
 /* Written again from what was read, it says the same. */
 static void check_reconstruction(const struct file_options *opts)
 {
 	struct file_options again;
-	char *cfg, *reason;
+	char *cfg, *reason, phys[32] = "";
 
-	if (asprintf(&cfg, "file/%s%s%s%s", opts->path, opts->direct ? ";direct" : "",
-		     opts->read_only ? ";ro" : "", opts->create ? ";create" : "") < 0)
+	if (opts->phys_size)
+		snprintf(phys, sizeof(phys), ";phys=%u", opts->phys_size);
+	if (asprintf(&cfg, "file/%s%s%s%s%s%s", opts->path, opts->direct ? ";direct" : "",
+		     opts->read_only ? ";ro" : "", opts->create ? ";create" : "",
+		     opts->removable ? ";removable" : "", phys) < 0)
 		abort();
 	assert(!file_options_parse(cfg, &again, &reason));
 	assert(!reason);

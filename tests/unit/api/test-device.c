@@ -28,6 +28,8 @@ static void properties_are_kept(void **state)
 	assert_property(unmap_enabled, true);
 	assert_property(unmap_zeroes, true);
 	assert_property(write_protect_enabled, true);
+	assert_property(removable, true);
+	assert_property(max_atomic_len, 64u);
 	assert_property(private, (void *)&dev);
 }
 
@@ -41,6 +43,7 @@ static void properties_do_not_share_fields(void **state)
 	assert_false(tcmu_dev_get_unmap_zeroes(&dev));
 	assert_false(tcmu_dev_get_write_cache_enabled(&dev));
 	assert_false(tcmu_dev_get_write_protect_enabled(&dev));
+	assert_false(tcmu_dev_get_removable(&dev));
 	assert_false(tcmu_dev_get_solid_state_media(&dev));
 	tcmu_dev_set_max_xfer_len(&dev, 1);
 	tcmu_dev_set_opt_unmap_gran(&dev, 2);

@@ -360,7 +360,7 @@ static void read_only_is_write_protected(void **state)
 	handler->close(&dev);
 	assert_int_equal(open_with(";ro"), 0);
 	assert_true(dev.write_protect);
-	assert_false(dev.unmap);
+	assert_false(dev.write_cache);
 	assert_int_equal(do_read(&in, 1, 0), TCMU_STS_OK);
 	assert_int_equal(do_flush(), TCMU_STS_OK);
 	handler->close(&dev);

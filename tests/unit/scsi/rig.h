@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -39,6 +40,40 @@ static inline struct scsi_lu plain_lu(void)
 	};
 }
 
+/* A logical unit with everything that there is. */
+static inline struct scsi_lu full_lu(void)
+{
+	struct scsi_lu lu = plain_lu();
+
+	lu.unmap = true;
+	lu.caw_max = 16;
+	lu.atomic_max = 256;
+	lu.removable = true;
+	lu.medium_present = true;
+	lu.lba_status = true;
+	lu.xcopy = true;
+	lu.sanitize = true;
+	lu.reservations = true;
+	lu.saves = true;
+	lu.tpgs = 3;
+	lu.relative_port_valid = true;
+	lu.relative_port = 0x1234;
+	lu.tpg_valid = true;
+	lu.tpg = 0x5678;
+	lu.threshold_exponent = 11;
+	return lu;
+}
+
+/* A copy of len bytes that the sanitizer guards the end of; to be freed. */
+static inline uint8_t *exact_copy(const void *bytes, size_t len)
+{
+	uint8_t *copy = calloc(1, len);
+
+	if (len)
+		memcpy(copy, bytes, len);
+	return copy;
+}
+
 /* Runs f with a buffer of cap bytes; nothing behind *len may change. */
 static inline void run(uint8_t (*f)(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf,
 				    size_t cap, size_t *len, struct scsi_sense *sense),
@@ -53,6 +88,45 @@ static inline void run(uint8_t (*f)(const struct scsi_lu *lu, const uint8_t *cdb
 		assert_int_equal(a->buf[i], CANARY);
 	if (a->status != SAM_STAT_GOOD)
 		assert_int_equal(a->len, 0);
+}
+
+/* An ALLOCATION LENGTH of size bytes at byte at of the CDB: the answer is cut there and nowhere else, for
+ * each length from 0 on up to one more than all; the same for a buffer that is smaller. */
+static inline void assert_cut_everywhere(uint8_t (*f)(const struct scsi_lu *lu, const uint8_t *cdb,
+						      uint8_t *buf, size_t cap, size_t *len,
+						      struct scsi_sense *sense),
+					 const struct scsi_lu *lu, const uint8_t *cdb, size_t at,
+					 size_t size)
+{
+	struct answer whole, a;
+	uint8_t c[16];
+
+	memcpy(c, cdb, sizeof(c));
+	memset(c + at, 0, size);
+	c[at + size - 1] = 0xff;
+	if (size > 1)
+		c[at + size - 2] = 0x0f;
+	run(f, lu, c, ROOM, &whole);
+	assert_int_equal(whole.status, SAM_STAT_GOOD);
+	for (size_t alloc = 0; alloc <= whole.len + 1 && (size > 1 || alloc < 256); alloc++) {
+		size_t expected = alloc < whole.len ? alloc : whole.len;
+
+		if (size > 1)
+			c[at + size - 2] = (uint8_t)(alloc >> 8);
+		c[at + size - 1] = (uint8_t)alloc;
+		run(f, lu, c, ROOM, &a);
+		assert_int_equal(a.status, SAM_STAT_GOOD);
+		assert_int_equal(a.len, expected);
+		assert_memory_equal(a.buf, whole.buf, expected);
+	}
+	c[at + size - 1] = 0xff;
+	if (size > 1)
+		c[at + size - 2] = 0x0f;
+	for (size_t cap = 0; cap < whole.len; cap++) {
+		run(f, lu, c, cap, &a);
+		assert_int_equal(a.len, cap);
+		assert_memory_equal(a.buf, whole.buf, cap);
+	}
 }
 
 static inline void assert_sense(const struct scsi_sense *sense, uint8_t key, unsigned int asc_ascq)

@@ -124,16 +124,20 @@ static void exponent_does_not_leave_its_field(void **state)
 
 static void allocation_length_cuts(void **state)
 {
-	static const uint32_t allocs[] = { 0, 1, 8, 12, 31, 32, 33, UINT32_MAX };
+	static const uint8_t cdb[16] = { SERVICE_ACTION_IN_16, SAI_READ_CAPACITY_16 };
 	struct scsi_lu lu = plain_lu();
-	struct answer whole, a;
+	struct answer a;
 
 	(void)state;
-	get_16(&lu, 32, &whole);
-	for (size_t i = 0; i < sizeof(allocs) / sizeof(allocs[0]); i++) {
-		get_16(&lu, allocs[i], &a);
-		assert_int_equal(a.len, allocs[i] < 32 ? allocs[i] : 32);
-		assert_memory_equal(a.buf, whole.buf, a.len);
+	assert_cut_everywhere(scsi_read_capacity_16, &lu, cdb, 10, 4);
+	get_16(&lu, UINT32_MAX, &a);
+	assert_int_equal(a.len, 32);
+	/* READ CAPACITY(10) has no ALLOCATION LENGTH: only the buffer cuts. */
+	for (size_t cap = 0; cap < 8; cap++) {
+		const uint8_t ten[10] = { READ_CAPACITY };
+
+		run(scsi_read_capacity_10, &lu, ten, cap, &a);
+		assert_int_equal(a.len, cap);
 	}
 }
 

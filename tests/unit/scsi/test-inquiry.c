@@ -2,6 +2,7 @@
 #include "rig.h"
 #include "scsi/inquiry.h"
 #include "scsi/param.h"
+#include "scsi/xcopy_limits.h"
 
 #define STANDARD -1
 
@@ -27,7 +28,8 @@ static void get(const struct scsi_lu *lu, int page, struct answer *a)
 static void standard_data(void **state)
 {
 	static const uint8_t head[8] = { 0x00, 0x00, 0x06, 0x12, 91, 0x00, 0x00, 0x02 };
-	static const uint8_t versions[6] = { 0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0 };
+	/* SAM-5, SPC-4, SBC-3, SBC-4 */
+	static const uint8_t versions[8] = { 0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0, 0x06, 0x00 };
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
 
@@ -38,9 +40,32 @@ static void standard_data(void **state)
 	assert_memory_equal(a.buf + 8, "LIO-ORG TCMU device     0002", 28);
 	for (int i = 36; i < 58; i++)
 		assert_int_equal(a.buf[i], 0);
-	assert_memory_equal(a.buf + 58, versions, 6);
-	for (int i = 64; i < 96; i++)
+	assert_memory_equal(a.buf + 58, versions, 8);
+	for (int i = 66; i < 96; i++)
 		assert_int_equal(a.buf[i], 0);
+}
+
+static void features_show_in_the_standard_data(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	lu.removable = true;
+	get(&lu, STANDARD, &a);
+	assert_int_equal(a.buf[1], 0x80);
+	assert_int_equal(a.buf[5], 0);
+	lu = plain_lu();
+	lu.xcopy = true;
+	get(&lu, STANDARD, &a);
+	assert_int_equal(a.buf[1], 0);
+	assert_int_equal(a.buf[5], 0x08);
+	lu.xcopy = false;
+	for (uint8_t tpgs = 0; tpgs < 4; tpgs++) {
+		lu.tpgs = tpgs;
+		get(&lu, STANDARD, &a);
+		assert_int_equal(a.buf[5], tpgs << 4);
+	}
 }
 
 static void names_are_padded_or_cut(void **state)
@@ -69,32 +94,18 @@ static void names_are_ascii(void **state)
 
 static void every_page_is_cut_to_the_allocation_length(void **state)
 {
-	static const int pages[] = { STANDARD,
-				     VPD_SUPPORTED_PAGES,
-				     VPD_UNIT_SERIAL_NUMBER,
-				     VPD_DEVICE_IDENTIFICATION,
-				     VPD_BLOCK_LIMITS,
-				     VPD_BLOCK_DEVICE_CHARACTERISTICS,
-				     VPD_LOGICAL_BLOCK_PROVISIONING };
-	static const size_t allocs[] = { 0, 4, 5, 36, 255 };
-	struct scsi_lu lu = plain_lu();
-	struct answer whole, a;
+	const uint8_t standard[16] = { INQUIRY };
+	struct scsi_lu lu = full_lu();
+	struct answer list;
 
 	(void)state;
-	for (size_t p = 0; p < sizeof(pages) / sizeof(pages[0]); p++) {
-		get(&lu, pages[p], &whole);
-		for (size_t i = 0; i < sizeof(allocs) / sizeof(allocs[0]); i++) {
-			size_t expected = allocs[i] < whole.len ? allocs[i] : whole.len;
+	assert_cut_everywhere(scsi_inquiry, &lu, standard, 3, 2);
+	get(&lu, VPD_SUPPORTED_PAGES, &list);
+	assert_int_equal(list.len, 4 + 8);
+	for (size_t i = 4; i < list.len; i++) {
+		const uint8_t cdb[16] = { INQUIRY, 1, list.buf[i] };
 
-			inquire(&lu, pages[p], allocs[i], ROOM, &a);
-			assert_int_equal(a.status, SAM_STAT_GOOD);
-			assert_int_equal(a.len, expected);
-			assert_memory_equal(a.buf, whole.buf, expected);
-			/* The same for a buffer that is smaller than the ALLOCATION LENGTH. */
-			inquire(&lu, pages[p], ROOM, allocs[i], &a);
-			assert_int_equal(a.len, expected);
-			assert_memory_equal(a.buf, whole.buf, expected);
-		}
+		assert_cut_everywhere(scsi_inquiry, &lu, cdb, 3, 2);
 	}
 }
 
@@ -111,34 +122,132 @@ static void page_code_without_evpd_is_refused(void **state)
 
 static void every_page_that_is_not_listed_is_refused(void **state)
 {
-	struct scsi_lu lu = plain_lu();
+	struct scsi_lu lus[2] = { plain_lu(), full_lu() };
 	struct answer list, a;
 
 	(void)state;
-	get(&lu, VPD_SUPPORTED_PAGES, &list);
-	for (int page = 0; page < 256; page++) {
-		inquire(&lu, page, ROOM, ROOM, &a);
-		if (memchr(list.buf + 4, page, list.len - 4)) {
-			assert_int_equal(a.status, SAM_STAT_GOOD);
-			assert_int_equal(a.buf[0], 0);
-			assert_int_equal(a.buf[1], page);
-			assert_int_equal(get_be16(a.buf + 2), a.len - 4);
-		} else {
-			assert_invalid_cdb(&a, 2, -1);
+	for (int i = 0; i < 2; i++) {
+		get(&lus[i], VPD_SUPPORTED_PAGES, &list);
+		for (int page = 0; page < 256; page++) {
+			inquire(&lus[i], page, ROOM, ROOM, &a);
+			if (memchr(list.buf + 4, page, list.len - 4)) {
+				assert_int_equal(a.status, SAM_STAT_GOOD);
+				assert_int_equal(a.buf[0], 0);
+				assert_int_equal(a.buf[1], page);
+				assert_int_equal(get_be16(a.buf + 2), a.len - 4);
+			} else {
+				assert_invalid_cdb(&a, 2, -1);
+			}
 		}
 	}
 }
 
 static void supported_pages_are_ascending(void **state)
 {
-	static const uint8_t expected[] = { 0, 0, 0, 6, 0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2 };
+	static const uint8_t plain[] = { 0, 0, 0, 7, 0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2 };
+	static const uint8_t full[] = {
+		0, 0, 0, 8, 0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2
+	};
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
 
 	(void)state;
 	get(&lu, VPD_SUPPORTED_PAGES, &a);
-	assert_int_equal(a.len, sizeof(expected));
-	assert_memory_equal(a.buf, expected, sizeof(expected));
+	assert_int_equal(a.len, sizeof(plain));
+	assert_memory_equal(a.buf, plain, sizeof(plain));
+	lu = full_lu();
+	get(&lu, VPD_SUPPORTED_PAGES, &a);
+	assert_int_equal(a.len, sizeof(full));
+	assert_memory_equal(a.buf, full, sizeof(full));
+}
+
+/* Behind those of the logical unit, which stay where they are. */
+static void port_designators(void **state)
+{
+	static const uint8_t expected[16] = { 0x01, 0x14, 0, 4, 0, 0, 0x12, 0x34,
+					      0x01, 0x15, 0, 4, 0, 0, 0x56, 0x78 };
+	struct scsi_lu plain = plain_lu(), lu = full_lu();
+	struct answer before, a;
+
+	(void)state;
+	get(&plain, VPD_DEVICE_IDENTIFICATION, &before);
+	get(&lu, VPD_DEVICE_IDENTIFICATION, &a);
+	assert_int_equal(a.len, before.len + 16);
+	assert_memory_equal(a.buf + 4, before.buf + 4, before.len - 4);
+	assert_memory_equal(a.buf + before.len, expected, 16);
+	lu.relative_port_valid = false;
+	get(&lu, VPD_DEVICE_IDENTIFICATION, &a);
+	assert_int_equal(a.len, before.len + 8);
+	assert_memory_equal(a.buf + before.len, expected + 8, 8);
+	lu.tpg_valid = false;
+	get(&lu, VPD_DEVICE_IDENTIFICATION, &a);
+	assert_int_equal(a.len, before.len);
+}
+
+static void extended_inquiry_data(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	get(&lu, VPD_EXTENDED_INQUIRY, &a);
+	assert_int_equal(a.len, 64);
+	for (int i = 4; i < 64; i++) {
+		switch (i) {
+		case 5:
+			assert_int_equal(a.buf[i], 0x07);
+			break;
+		case 6:
+			assert_int_equal(a.buf[i], 0x01);
+			break;
+		case 13:
+			assert_int_equal(a.buf[i], SCSI_SENSE_SIZE);
+			break;
+		default:
+			assert_int_equal(a.buf[i], 0);
+		}
+	}
+}
+
+/* SPC-5 7.7: descriptors of four bytes and a length that is a multiple of four. */
+static void third_party_copy(void **state)
+{
+	static const struct {
+		uint16_t type, len;
+	} expected[] = {
+		{ 0x0001, 12 }, { 0x0004, 28 }, { 0x0008, 4 }, { 0x000c, 4 }, { 0x8001, 32 }
+	};
+	static const uint8_t commands[9] = { 8, 0x83, 1, 0x00, 0x84, 3, 0x00, 0x03, 0x04 };
+	static const uint8_t descriptors[3] = { 2, 0x02, 0xe4 };
+	struct scsi_lu lu = full_lu();
+	struct answer a;
+	uint8_t *d = a.buf + 4;
+
+	(void)state;
+	get(&lu, VPD_THIRD_PARTY_COPY, &a);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(get_be16(d), expected[i].type);
+		assert_int_equal(get_be16(d + 2), expected[i].len);
+		if (i == 0)
+			assert_memory_equal(d + 4, commands, sizeof(commands));
+		if (i == 1) {
+			assert_int_equal(get_be16(d + 8), SCSI_XCOPY_MAX_CSCD);
+			assert_int_equal(get_be16(d + 10), SCSI_XCOPY_MAX_SEGMENTS);
+			assert_int_equal(get_be32(d + 12), SCSI_XCOPY_MAX_LIST);
+			assert_int_equal(get_be32(d + 16), 0);
+		}
+		if (i == 2)
+			assert_memory_equal(d + 4, descriptors, sizeof(descriptors));
+		if (i == 4) {
+			assert_int_equal(get_be32(d + 12), SCSI_XCOPY_MAX_SEGMENT_LEN);
+			assert_int_equal(d[16], 9); /* 512 bytes */
+		}
+		d += 4 + expected[i].len;
+	}
+	assert_ptr_equal(d, a.buf + a.len);
+	lu.block_size = 4096;
+	get(&lu, VPD_THIRD_PARTY_COPY, &a);
+	assert_int_equal(a.buf[a.len - 36 + 16], 12);
 }
 
 static void serial_number(void **state)
@@ -246,7 +355,7 @@ static void block_limits(void **state)
 	lu.unmap_gran_align = 4;
 	get(&lu, VPD_BLOCK_LIMITS, &a);
 	assert_int_equal(a.len, 64);
-	assert_int_equal(a.buf[4], 0);                /* WSNZ */
+	assert_int_equal(a.buf[4], 1);                /* WSNZ */
 	assert_int_equal(a.buf[5], 0);                /* COMPARE AND WRITE */
 	assert_int_equal(get_be16(a.buf + 6), 8);     /* granularity */
 	assert_int_equal(get_be32(a.buf + 8), 2048);  /* maximum */
@@ -278,6 +387,55 @@ static void unmap_limits(void **state)
 	assert_int_equal(get_be32(a.buf + 20), 1000);
 	assert_int_equal(get_be32(a.buf + 28), 8);
 	assert_int_equal(get_be32(a.buf + 32), 0x80000004);
+	lu.max_unmap_len = 1u << 21; /* what nobody believes */
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(get_be32(a.buf + 20), 1u << 20);
+}
+
+static void caw_limit(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	lu.caw_max = 16;
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(a.buf[5], 16);
+	lu.caw_max = 1000; /* the field has a byte, and so has NUMBER OF LOGICAL BLOCKS */
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(a.buf[5], 255);
+}
+
+/* Never above MAXIMUM TRANSFER LENGTH (SBC-4 6.6). */
+static void atomic_limits(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	lu.atomic_max = 256;
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(get_be32(a.buf + 44), 256);
+	for (int i = 48; i < 64; i++)
+		assert_int_equal(a.buf[i], 0);
+	lu.atomic_max = 5000;
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(get_be32(a.buf + 44), 2048);
+	lu.max_xfer_len = 0; /* not reported */
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(get_be32(a.buf + 44), 5000);
+}
+
+static void thresholds_show_in_the_provisioning_page(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	lu.unmap = true;
+	lu.threshold_exponent = 11;
+	get(&lu, VPD_LOGICAL_BLOCK_PROVISIONING, &a);
+	assert_int_equal(a.buf[4], 11);
 }
 
 static void rotation_rate(void **state)
@@ -319,6 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(standard_data),
+		cmocka_unit_test(features_show_in_the_standard_data),
 		cmocka_unit_test(names_are_padded_or_cut),
 		cmocka_unit_test(names_are_ascii),
 		cmocka_unit_test(every_page_is_cut_to_the_allocation_length),
@@ -334,6 +493,12 @@ int main(void)
 		cmocka_unit_test(longest_serial_number_fits),
 		cmocka_unit_test(block_limits),
 		cmocka_unit_test(unmap_limits),
+		cmocka_unit_test(port_designators),
+		cmocka_unit_test(extended_inquiry_data),
+		cmocka_unit_test(third_party_copy),
+		cmocka_unit_test(caw_limit),
+		cmocka_unit_test(atomic_limits),
+		cmocka_unit_test(thresholds_show_in_the_provisioning_page),
 		cmocka_unit_test(rotation_rate),
 		cmocka_unit_test(provisioning),
 	};

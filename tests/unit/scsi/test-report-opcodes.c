@@ -5,6 +5,11 @@
 
 #define RCTD 0x80
 
+/* REPORT LUNS; RESERVE and RELEASE, PERSISTENT RESERVE IN and OUT */
+#define KERNEL_LUNS         1
+#define KERNEL_RESERVATIONS (4 + 4 + 8)
+#define KERNEL              (KERNEL_LUNS + KERNEL_RESERVATIONS)
+
 static void report(const struct scsi_lu *lu, uint8_t options, uint8_t opcode, uint16_t sa,
 		   uint32_t alloc, struct answer *a)
 {
@@ -13,14 +18,6 @@ static void report(const struct scsi_lu *lu, uint8_t options, uint8_t opcode, ui
 	put_be16(cdb + 4, sa);
 	put_be32(cdb + 6, alloc);
 	run(scsi_report_opcodes, lu, cdb, ROOM, a);
-}
-
-static struct scsi_lu full_lu(void)
-{
-	struct scsi_lu lu = plain_lu();
-
-	lu.unmap = true;
-	return lu;
 }
 
 static void all_commands_are_those_of_the_table(void **state)
@@ -33,7 +30,7 @@ static void all_commands_are_those_of_the_table(void **state)
 	report(&lu, 0, 0, 0, ROOM, &a);
 	assert_int_equal(a.status, SAM_STAT_GOOD);
 	assert_int_equal(get_be32(a.buf), a.len - 4);
-	assert_int_equal(a.len, 4 + 8 * (scsi_opcode_count + 1));
+	assert_int_equal(a.len, 4 + 8 * (scsi_opcode_count + KERNEL));
 	for (size_t i = 0; i < scsi_opcode_count; i++, desc += 8) {
 		const struct scsi_opcode *op = &scsi_opcodes[i];
 		bool servactv = op->service_action != SCSI_NO_SA;
@@ -57,12 +54,23 @@ static void timeouts_descriptors_follow_their_command(void **state)
 
 	(void)state;
 	report(&lu, RCTD, 0, 0, ROOM, &a);
-	assert_int_equal(a.len, 4 + 20 * (scsi_opcode_count + 1));
+	assert_int_equal(a.len, 4 + 20 * (scsi_opcode_count + KERNEL));
 	assert_int_equal(get_be32(a.buf), a.len - 4);
 	for (size_t at = 4; at < a.len; at += 20) {
 		assert_int_equal(a.buf[at + 5] & 0x02, 0x02); /* CTDP */
 		assert_memory_equal(a.buf + at + 8, timeouts, 12);
 	}
+}
+
+static unsigned int listed(const struct scsi_lu *lu, uint8_t opcode)
+{
+	struct answer a;
+	unsigned int n = 0;
+
+	report(lu, 0, 0, 0, ROOM, &a);
+	for (size_t at = 4; at < a.len; at += 8)
+		n += a.buf[at] == opcode;
+	return n;
 }
 
 static void unmap_is_reported_where_it_works(void **state)
@@ -71,15 +79,78 @@ static void unmap_is_reported_where_it_works(void **state)
 	struct answer a;
 
 	(void)state;
-	report(&lu, 0, 0, 0, ROOM, &a);
-	assert_int_equal(a.len, 4 + 8 * scsi_opcode_count);
-	for (size_t at = 4; at < a.len; at += 8)
-		assert_int_not_equal(a.buf[at], UNMAP);
+	assert_int_equal(listed(&lu, UNMAP), 0);
 	report(&lu, 1, UNMAP, 0, ROOM, &a);
 	assert_int_equal(a.buf[1], 0x01);
 	lu.unmap = true;
+	assert_int_equal(listed(&lu, UNMAP), 1);
 	report(&lu, 1, UNMAP, 0, ROOM, &a);
 	assert_int_equal(a.buf[1], 0x03);
+}
+
+/* The list and the answers about single commands, for each unit, are what is enabled. */
+static void reported_is_what_is_enabled(void **state)
+{
+	struct scsi_lu lus[] = { plain_lu(), full_lu(), full_lu() };
+	struct answer a;
+
+	(void)state;
+	lus[2].absent = UINT64_C(1) << SCSI_READ | UINT64_C(1) << SCSI_SANITIZE;
+	for (size_t l = 0; l < 3; l++) {
+		size_t enabled = 0;
+
+		for (size_t i = 0; i < scsi_opcode_count; i++) {
+			const struct scsi_opcode *op = &scsi_opcodes[i];
+			bool is = scsi_opcode_enabled(op, &lus[l]);
+			bool servactv = op->service_action != SCSI_NO_SA;
+
+			enabled += is;
+			report(&lus[l], 3, op->opcode, servactv ? op->service_action : 0, ROOM, &a);
+			assert_int_equal(a.buf[1], is ? 0x03 : 0x01);
+		}
+		report(&lus[l], 0, 0, 0, ROOM, &a);
+		assert_int_equal(a.len, 4 + 8 * (enabled + (l ? KERNEL : KERNEL_LUNS)));
+	}
+}
+
+static void reservations_are_the_kernels(void **state)
+{
+	static const uint8_t usage[10] = { 0x5f, 0x04, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0 };
+	struct scsi_lu lu = full_lu();
+	struct answer a;
+
+	(void)state;
+	assert_int_equal(listed(&lu, RESERVE), 1);
+	assert_int_equal(listed(&lu, RELEASE_10), 1);
+	assert_int_equal(listed(&lu, PERSISTENT_RESERVE_IN), 4);
+	assert_int_equal(listed(&lu, PERSISTENT_RESERVE_OUT), 8);
+	report(&lu, 2, PERSISTENT_RESERVE_OUT, 4, ROOM, &a);
+	assert_int_equal(a.buf[1], 0x03);
+	assert_memory_equal(a.buf + 4, usage, 10);
+	lu.reservations = false;
+	assert_int_equal(listed(&lu, RESERVE), 0);
+	assert_int_equal(listed(&lu, PERSISTENT_RESERVE_IN), 0);
+	report(&lu, 2, PERSISTENT_RESERVE_OUT, 4, ROOM, &a);
+	assert_int_equal(a.buf[1], 0x01);
+}
+
+static void sanitize_by_service_action(void **state)
+{
+	struct scsi_lu lu = full_lu();
+	struct answer a;
+
+	(void)state;
+	for (uint16_t sa = 0; sa < 0x20; sa++) {
+		bool is = sa == 0x01 || sa == 0x02 || sa == 0x1f;
+
+		report(&lu, 2, SANITIZE, sa, ROOM, &a);
+		assert_int_equal(a.buf[1], is ? 0x03 : 0x01);
+		if (is)
+			assert_int_equal(a.buf[5] & 0x1f, sa);
+	}
+	/* The field has 16 bits. */
+	report(&lu, 2, SANITIZE, 0x101, ROOM, &a);
+	assert_int_equal(a.buf[1], 0x01);
 }
 
 static void one_command_has_its_usage_data(void **state)
@@ -207,17 +278,17 @@ static void reserved_options_are_refused(void **state)
 
 static void allocation_length_cuts(void **state)
 {
-	static const uint32_t allocs[] = { 0, 3, 4, 5, 12, 100 };
+	static const uint8_t one[16] = { MAINTENANCE_IN, MI_REPORT_SUPPORTED_OPERATION_CODES,
+					 RCTD | 1, READ_10 };
+	static const uint8_t all[16] = { MAINTENANCE_IN, MI_REPORT_SUPPORTED_OPERATION_CODES };
+	static const uint8_t none[16] = { MAINTENANCE_IN, MI_REPORT_SUPPORTED_OPERATION_CODES, 1,
+					  0xff };
 	struct scsi_lu lu = full_lu();
-	struct answer whole, a;
 
 	(void)state;
-	report(&lu, 0, 0, 0, UINT32_MAX, &whole);
-	for (size_t i = 0; i < sizeof(allocs) / sizeof(allocs[0]); i++) {
-		report(&lu, 0, 0, 0, allocs[i], &a);
-		assert_int_equal(a.len, allocs[i]);
-		assert_memory_equal(a.buf, whole.buf, a.len);
-	}
+	assert_cut_everywhere(scsi_report_opcodes, &lu, one, 6, 4);
+	assert_cut_everywhere(scsi_report_opcodes, &lu, all, 6, 4);
+	assert_cut_everywhere(scsi_report_opcodes, &lu, none, 6, 4);
 }
 
 int main(void)
@@ -226,6 +297,9 @@ int main(void)
 		cmocka_unit_test(all_commands_are_those_of_the_table),
 		cmocka_unit_test(timeouts_descriptors_follow_their_command),
 		cmocka_unit_test(unmap_is_reported_where_it_works),
+		cmocka_unit_test(reported_is_what_is_enabled),
+		cmocka_unit_test(reservations_are_the_kernels),
+		cmocka_unit_test(sanitize_by_service_action),
 		cmocka_unit_test(one_command_has_its_usage_data),
 		cmocka_unit_test(one_command_with_timeouts),
 		cmocka_unit_test(read_10_has_dpo_and_fua_in_its_usage_data),

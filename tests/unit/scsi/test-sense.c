@@ -103,6 +103,96 @@ static void descriptors_follow_each_other(void **state)
 	assert_int_equal(scsi_sense_length(buf), 28);
 }
 
+static void progress_is_in_the_place_of_a_field_pointer(void **state)
+{
+	static const uint8_t fixed[3] = { 0x80, 0x80, 0x00 };
+	static const uint8_t desc[16] = { 0x72, 0x02, 0x04, 0x1b, 0,    0,    0,    8,
+					  0x02, 0x06, 0,    0,    0x80, 0x80, 0x00, 0 };
+	struct scsi_sense sense = scsi_sense_progress(SCSI_SENSE_SANITIZE_IN_PROGRESS, 1, 2);
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	build(&sense, false, buf);
+	assert_int_equal(buf[2], NOT_READY);
+	assert_memory_equal(buf + 15, fixed, 3);
+	assert_zero_after(buf, 18);
+	build(&sense, true, buf);
+	assert_memory_equal(buf, desc, 16);
+	assert_zero_after(buf, 16);
+}
+
+static void progress_grows_and_never_ends(void **state)
+{
+	static const uint64_t totals[] = { 1,     2,     3,          1000,       65535,
+					   65536, 65537, 1ull << 47, 1ull << 48, UINT64_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+		uint16_t last = 0;
+
+		for (unsigned int part = 0; part <= 16; part++) {
+			uint64_t done = totals[i] / 16 * part;
+			struct scsi_sense sense = scsi_sense_progress(SCSI_SENSE_FORMAT_IN_PROGRESS,
+								      done, totals[i]);
+
+			assert_true(sense.has_progress);
+			assert_true(sense.progress >= last);
+			if (totals[i] >= 65536 && part < 16) /* exact but for the rounding */
+				assert_in_range(sense.progress, part ? part * 4096 - 16 : 0,
+						part * 4096 + 16);
+			last = sense.progress;
+		}
+		assert_int_equal(scsi_sense_progress(SCSI_SENSE_NONE, 0, totals[i]).progress, 0);
+		assert_int_equal(
+			scsi_sense_progress(SCSI_SENSE_NONE, totals[i], totals[i]).progress,
+			UINT16_MAX);
+	}
+}
+
+static void incorrect_length_indicator(void **state)
+{
+	static const uint8_t desc[12] = { 0x72, 0x05, 0x21, 0, 0, 0, 0, 4, 0x05, 0x02, 0, 0x20 };
+	struct scsi_sense sense = SCSI_SENSE_LBA_OUT_OF_RANGE;
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	sense.ili = true;
+	build(&sense, false, buf);
+	assert_int_equal(buf[2], 0x25);
+	build(&sense, true, buf);
+	assert_memory_equal(buf, desc, 12);
+	assert_zero_after(buf, 12);
+}
+
+static void all_descriptors_at_once_fit(void **state)
+{
+	struct scsi_sense sense = scsi_sense_cdb_field(1, 1);
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+
+	(void)state;
+	sense.has_info = true;
+	sense.ili = true;
+	build(&sense, true, buf);
+	assert_int_equal(scsi_sense_length(buf), 8 + 12 + 8 + 4);
+	assert_int_equal(buf[8], 0x00);
+	assert_int_equal(buf[20], 0x02);
+	assert_int_equal(buf[28], 0x05);
+	assert_zero_after(buf, 32);
+}
+
+static void new_outcomes_by_name(void **state)
+{
+	(void)state;
+	assert_sense(&SCSI_SENSE_MEDIUM_NOT_PRESENT, 0x02, 0x3a00);
+	assert_sense(&SCSI_SENSE_SANITIZE_IN_PROGRESS, 0x02, 0x041b);
+	assert_sense(&SCSI_SENSE_FORMAT_IN_PROGRESS, 0x02, 0x0404);
+	assert_sense(&SCSI_SENSE_SANITIZE_FAILED, 0x03, 0x3103);
+	assert_sense(&SCSI_SENSE_FORMAT_FAILED, 0x03, 0x3101);
+	assert_sense(&SCSI_SENSE_REMOVAL_PREVENTED, 0x05, 0x5302);
+	assert_sense(&SCSI_SENSE_THRESHOLD_REACHED, 0x06, 0x3807);
+	assert_sense(&SCSI_SENSE_SOFTWARE_WRITE_PROTECTED, 0x07, 0x2702);
+}
+
 /* libtcmu.h promises these. */
 static void outcomes_have_the_promised_sense(void **state)
 {
@@ -186,6 +276,11 @@ int main(void)
 		cmocka_unit_test(descriptor_format),
 		cmocka_unit_test(information_above_32_bits),
 		cmocka_unit_test(descriptors_follow_each_other),
+		cmocka_unit_test(progress_is_in_the_place_of_a_field_pointer),
+		cmocka_unit_test(progress_grows_and_never_ends),
+		cmocka_unit_test(incorrect_length_indicator),
+		cmocka_unit_test(all_descriptors_at_once_fit),
+		cmocka_unit_test(new_outcomes_by_name),
 		cmocka_unit_test(outcomes_have_the_promised_sense),
 		cmocka_unit_test(outcomes_without_sense),
 		cmocka_unit_test(unknown_outcomes_are_hardware_errors),

@@ -237,11 +237,51 @@ static void the_sum_does_not_wrap_around(void **state)
 	(void)state;
 	begin(&p);
 	p.lu.num_lbas = UINT64_MAX;
-	p.lu.max_unmap_len = UINT32_MAX;
+	p.lu.max_unmap_len = 1000;
 	add(&p, 0, UINT32_MAX);
 	add(&p, 0, 2);
 	parse(&p);
 	assert_refused(&p, ASC_INVALID_FIELD_IN_PARAMETER_LIST);
+}
+
+/* What the Block Limits page says is what counts. */
+static void limits_above_a_million_blocks_are_cut(void **state)
+{
+	struct parse p;
+
+	(void)state;
+	begin(&p);
+	p.lu.num_lbas = UINT64_MAX;
+	p.lu.max_unmap_len = 1u << 21;
+	assert_int_equal(scsi_unmap_max(&p.lu), 1u << 20);
+	add(&p, 0, 1u << 20);
+	parse(&p);
+	assert_int_equal(p.ret, 0);
+	add(&p, 0, 1);
+	parse(&p);
+	assert_refused(&p, ASC_INVALID_FIELD_IN_PARAMETER_LIST);
+	p.lu.max_unmap_len = UINT32_MAX - 1;
+	assert_int_equal(scsi_unmap_max(&p.lu), 1u << 20);
+	p.lu.max_unmap_len = 77;
+	assert_int_equal(scsi_unmap_max(&p.lu), 77);
+}
+
+static void no_limit_is_no_limit(void **state)
+{
+	static const uint32_t none[] = { 0, UINT32_MAX };
+	struct parse p;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		begin(&p);
+		p.lu.num_lbas = UINT64_MAX;
+		p.lu.max_unmap_len = none[i];
+		assert_true(scsi_unmap_max(&p.lu) == UINT32_MAX);
+		add(&p, 0, UINT32_MAX);
+		add(&p, 0, UINT32_MAX);
+		parse(&p);
+		assert_int_equal(p.ret, 0);
+	}
 }
 
 static void the_number_of_descriptors_is_limited(void **state)
@@ -277,6 +317,8 @@ int main(void)
 		cmocka_unit_test(the_whole_medium_is_a_range),
 		cmocka_unit_test(the_sum_of_blocks_is_limited),
 		cmocka_unit_test(the_sum_does_not_wrap_around),
+		cmocka_unit_test(limits_above_a_million_blocks_are_cut),
+		cmocka_unit_test(no_limit_is_no_limit),
 		cmocka_unit_test(the_number_of_descriptors_is_limited),
 	};
 

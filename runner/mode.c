@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MODE SENSE and MODE SELECT on a device: the bytes are scsi/mode.c's.
+ *
+ * Current values are kept in the device's note, saved ones by the handler beside the data, where there
+ * is a place. The ring does not tell who sent a MODE SELECT, so there is no unit attention MODE
+ * PARAMETERS CHANGED for "all others" (SPC-5 6.14): it would mostly meet the one who knows.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/device.h"
+#include "runner/runner.h"
+#include "scsi/mode.h"
+#include "scsi_defs.h"
+
+#define LIST_SIZE 4096 /* of the largest parameter list */
+
+struct mode_state {
+	struct scsi_mode_values before;
+	bool save;
+	char text[64]; /* what is stored */
+};
+static_assert(sizeof(struct mode_state) <= sizeof(((struct runner_cmd *)0)->state),
+	      "mode_state does not fit");
+
+static struct mode_state *state_of(struct runner_cmd *rc)
+{
+	return (struct mode_state *)rc->state;
+}
+
+/* ---- values ---- */
+
+static void current_values(struct runner_dev *rdev, struct scsi_mode_values *values)
+{
+	*values = rdev->mode;
+	values->wce = tcmu_dev_get_write_cache_enabled(rdev->dev);
+}
+
+void runner_mode_apply(struct runner_dev *rdev, const struct scsi_mode_values *values)
+{
+	tcmu_dev_set_write_cache_enabled(rdev->dev, values->wce);
+	rdev->mode = *values;
+}
+
+static size_t put_text(const struct scsi_mode_values *values, char *text, size_t size)
+{
+	return (size_t)snprintf(text, size, "wce=%d d_sense=%d swp=%d\n", values->wce,
+				values->d_sense, values->swp);
+}
+
+/* What is missing, or was written by somebody else, stays as it is. */
+static void get_text(const char *text, struct scsi_mode_values *values)
+{
+	unsigned int wce, d_sense, swp;
+
+	if (sscanf(text, "wce=%1u d_sense=%1u swp=%1u", &wce, &d_sense, &swp) != 3)
+		return;
+	values->wce = wce;
+	values->d_sense = d_sense;
+	values->swp = swp;
+}
+
+void runner_mode_load(struct runner_dev *rdev)
+{
+	char text[TCMUR_SAVED_MAX + 1] = "";
+	ssize_t len = -1;
+
+	rdev->mode_default = (struct scsi_mode_values) {
+		.wce = tcmu_dev_get_write_cache_enabled(rdev->dev),
+	};
+	rdev->mode_saved = rdev->mode_default;
+	if (rdev->handler->load_saved && rdev->handler->store_saved)
+		len = rdev->handler->load_saved(rdev->dev, text, sizeof(text) - 1);
+	rdev->saves = len >= 0;
+	if (len > 0 && len < (ssize_t)sizeof(text))
+		get_text(text, &rdev->mode_saved);
+}
+
+/* ---- commands ---- */
+
+void runner_exec_mode_sense(struct runner_cmd *rc)
+{
+	runner_answer(rc, false, scsi_mode_sense);
+}
+
+static void ended(struct runner_cmd *rc, int sts)
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	if (sts != TCMU_STS_OK)
+		runner_mode_apply(rdev, &state_of(rc)->before);
+	else if (state_of(rc)->save)
+		current_values(rdev, &rdev->mode_saved);
+	runner_note_write(rdev);
+	runner_finish(rc, sts);
+}
+
+static void flushed(struct runner_cmd *rc, int sts)
+{
+	struct mode_state *st = state_of(rc);
+	struct scsi_mode_values now;
+
+	if (sts != TCMU_STS_OK || !st->save) {
+		ended(rc, sts);
+		return;
+	}
+	current_values(rc->rdev, &now);
+	runner_op_store_saved(rc, st->text, put_text(&now, st->text, sizeof(st->text)), ended);
+}
+
+/* Turning the cache off: from now on writes are durable when they complete (SBC-4 6.5.6, WCE), and with
+ * this answer those before it are, too. SWP: what is in the cache is written first (SPC-5 7.5.8). */
+static void change_values(struct runner_cmd *rc, const struct scsi_mode_values *values)
+{
+	struct mode_state *st = state_of(rc);
+
+	current_values(rc->rdev, &st->before);
+	runner_mode_apply(rc->rdev, values);
+	runner_note_write(rc->rdev);
+	if ((st->before.wce && !values->wce) || (!st->before.swp && values->swp))
+		runner_op_flush(rc, flushed);
+	else
+		flushed(rc, TCMU_STS_OK);
+}
+
+void runner_exec_mode_select(struct runner_cmd *rc)
+{
+	struct tcmulib_cmd *cmd = rc->pub.lib_cmd;
+	uint8_t list[LIST_SIZE];
+	struct scsi_mode_change change = { 0 };
+	struct scsi_sense sense = { 0 };
+	struct scsi_lu lu;
+	size_t len;
+
+	memset(state_of(rc), 0, sizeof(struct mode_state));
+	runner_lu(rc->rdev, &lu, false);
+	len = tcmu_memcpy_from_iovec(list, sizeof(list), cmd->iovec, cmd->iov_cnt);
+	if (scsi_mode_select(&lu, cmd->cdb, list, len, &change, &sense) != SAM_STAT_GOOD) {
+		runner_finish_sense(rc, &sense);
+		return;
+	}
+	state_of(rc)->save = change.save;
+	change_values(rc, &change.values);
+}

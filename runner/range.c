@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who writes where on a device. COMPARE AND WRITE, ORWRITE and their kin read a range and write it
+ * as one uninterrupted series of actions (SBC-4, COMPARE AND WRITE, ORWRITE(16)): they have their range alone, whatever
+ * else writes waits for them, and they for what writes there already.
+ *
+ * The commands that write are in one list, in the order in which they came. One waits for the first
+ * of those before it that it cannot run beside, whether that runs or waits itself: so nobody is
+ * overtaken in his range, nobody starves, and since all wait for older ones only, nobody waits in a
+ * circle. (A command that also needs the bounce buffer takes it after its range, never before.)
+ * Without exclusive commands nobody can be in the way of anybody, and the list is only added to.
+ *
+ * Reads are not in it. What an exclusive command leaves behind it writes in one go when it has made
+ * up its mind, so a read finds what it would find beside a plain write: each block as it was before
+ * or after. No standard promises more for a read of several blocks that are being written.
+ */
+#include "runner/device.h"
+#include "runner/runner.h"
+
+static struct runner_cmd *cmd_of(struct list *node)
+{
+	return container_of(node, struct runner_cmd, range.node);
+}
+
+static bool in_the_way(const struct runner_cmd *a, const struct runner_cmd *b)
+{
+	return (a->range.exclusive || b->range.exclusive) && a->range.first < b->range.end &&
+	       b->range.first < a->range.end;
+}
+
+/* The first from here on, but before rc, that it has to wait for. */
+static struct runner_cmd *blocker(struct runner_cmd *rc, struct list *from)
+{
+	for (struct list *node = from; node != &rc->range.node; node = node->next) {
+		if (in_the_way(cmd_of(node), rc))
+			return cmd_of(node);
+	}
+	return NULL;
+}
+
+void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, bool exclusive,
+		       void (*granted)(struct runner_cmd *rc))
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	if (!blocks) {
+		granted(rc);
+		return;
+	}
+	rc->range.first = lba;
+	rc->range.end = lba + blocks;
+	rc->range.exclusive = exclusive;
+	rc->range.blocker = NULL;
+	rc->range.listed = true;
+	list_add_tail(&rdev->ranges, &rc->range.node);
+	rdev->ranges_exclusive += exclusive;
+	if (__builtin_expect(rdev->ranges_exclusive, 0)) {
+		rc->range.blocker = blocker(rc, rdev->ranges.next);
+		if (rc->range.blocker) {
+			rc->range.granted = granted;
+			rdev->ranges_waiting++;
+			return;
+		}
+	}
+	granted(rc);
+}
+
+static void granted_later(struct runner_cmd *rc, int sts)
+{
+	(void)sts;
+	rc->range.granted(rc);
+}
+
+/* gone was in front of next. Nobody who waited for it is kept by anything before that. */
+static void wake_waiting(struct runner_dev *rdev, const struct runner_cmd *gone, struct list *next)
+{
+	for (struct list *node = next; node != &rdev->ranges; node = node->next) {
+		struct runner_cmd *rc = cmd_of(node);
+
+		if (rc->range.blocker != gone)
+			continue;
+		rc->range.blocker = blocker(rc, next);
+		if (rc->range.blocker)
+			continue;
+		rdev->ranges_waiting--;
+		runner_op_none(rc, granted_later);
+	}
+}
+
+void runner_range_unlock(struct runner_cmd *rc)
+{
+	struct runner_dev *rdev = rc->rdev;
+	struct list *next = rc->range.node.next;
+
+	if (!rc->range.listed)
+		return;
+	rc->range.listed = false;
+	list_del(&rc->range.node);
+	rdev->ranges_exclusive -= rc->range.exclusive;
+	if (__builtin_expect(rdev->ranges_waiting, 0))
+		wake_waiting(rdev, rc, next);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the runner answers by itself. */
+#include "rig.h"
+#include "scsi/inquiry.h"
+
+/* ---- the small ones ---- */
+
+static void small_answers(void **state)
+{
+	const uint8_t tur[16] = { 0x00 };
+	const uint8_t inquiry[16] = { 0x12, 0, 0, 0, 96 };
+	const uint8_t serial[16] = { 0x12, 1, 0x80, 0, 255 };
+	const uint8_t limits[16] = { 0x12, 1, 0xb0, 0, 64 };
+	const uint8_t rc10[16] = { 0x25 };
+	const uint8_t rc16[16] = { 0x9e, 0x10, [13] = 32 };
+	const uint8_t sense6[16] = { 0x1a, 0, 0x3f, 0, 255 };
+	const uint8_t rsoc[16] = { 0xa3, 0x0c, [6] = 0xff, [7] = 0xff, [8] = 0xff };
+
+	(void)state;
+	assert_int_equal(run(tur, 0), TCMU_STS_OK);
+	assert_int_equal(run(inquiry, 96), TCMU_STS_OK);
+	assert_memory_equal(data + 8, "LIO-ORG ", 8);
+	assert_int_equal(run(serial, 255), TCMU_STS_OK);
+	assert_int_equal(run(limits, 64), TCMU_STS_OK);
+	assert_int_equal(get_be64(data + 36), SCSI_MAX_WRITE_SAME);
+	assert_int_equal(run(rc10, 8), TCMU_STS_OK);
+	assert_int_equal(get_be32(data), BLOCKS - 1);
+	assert_int_equal(run(rc16, 32), TCMU_STS_OK);
+	assert_int_equal(get_be64(data), BLOCKS - 1);
+	assert_int_equal(run(sense6, 255), TCMU_STS_OK);
+	assert_int_equal(run(rsoc, sizeof(data)), TCMU_STS_OK);
+	assert_true(get_be32(data) > 8);
+	assert_string_equal(calls, "");
+}
+
+static void request_sense_reports_unit_attention_once(void **state)
+{
+	const uint8_t cdb[16] = { 0x03, 0, 0, 0, 252 };
+
+	(void)state;
+	atomic_store(&rdev.unit_attentions, RUNNER_UA_CAPACITY_CHANGED);
+	assert_int_equal(run(cdb, 252), TCMU_STS_OK);
+	assert_int_equal(data[2] & 0xf, 6);
+	assert_int_equal(data[12], 0x2a);
+	assert_int_equal(data[13], 0x09);
+	assert_int_equal(run(cdb, 252), TCMU_STS_OK);
+	assert_int_equal(data[2] & 0xf, 0);
+	assert_int_equal(data[12], 0);
+}
+
+/* The caching page as MODE SENSE gives it, with this WCE. */
+static int select_wce(bool wce)
+{
+	const uint8_t sense6[16] = { 0x1a, 8, 0x08, 0, 255 };
+	const uint8_t select6[16] = { 0x15, 0x10, 0, 0, 24 };
+
+	assert_int_equal(run(sense6, 255), TCMU_STS_OK);
+	data[0] = 0;
+	data[2] = 0;
+	data[4] &= 0x3f;
+	data[6] = (uint8_t)(wce ? data[6] | 4 : data[6] & ~4);
+	return run(select6, 24);
+}
+
+static void mode_select_turns_the_cache(void **state)
+{
+	(void)state;
+	assert_int_equal(select_wce(true), TCMU_STS_OK);
+	assert_string_equal(calls, "");
+	assert_int_equal(select_wce(false), TCMU_STS_OK);
+	assert_string_equal(calls, "f");
+	assert_false(dev.write_cache);
+	assert_int_equal(select_wce(true), TCMU_STS_OK);
+	assert_string_equal(calls, "");
+	assert_true(dev.write_cache);
+
+	flush_sts = TCMU_STS_WR_ERR;
+	expect_sense(select_wce(false), 3, 0x0c, 0);
+	assert_true(dev.write_cache);
+}
+
+static void start_stop(void **state)
+{
+	uint8_t cdb[16] = { 0x1b };
+
+	(void)state;
+	assert_int_equal(run(cdb, 0), TCMU_STS_OK);
+	assert_string_equal(calls, "f");
+	cdb[4] = 0x01;
+	cdb[1] = 0x01; /* IMMED */
+	assert_int_equal(run(cdb, 0), TCMU_STS_OK);
+	assert_string_equal(calls, "");
+	cdb[4] = 0x02; /* LOEJ */
+	expect_sense(run(cdb, 0), 5, 0x24, 0);
+	cdb[4] = 0x31; /* STANDBY: rests, as after STOP */
+	assert_int_equal(run(cdb, 0), TCMU_STS_OK);
+	assert_string_equal(calls, "f");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(small_answers),
+		T(request_sense_reports_unit_attention_once),
+		T(mode_select_turns_the_cache),
+		T(start_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
