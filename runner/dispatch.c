@@ -172,7 +172,7 @@ static bool gate_health(struct runner_cmd *rc)
 
 	if (!rc->op && !rdev->handler->handle_cmd)
 		return false;
-	if (runner_health_check(rdev, rc->op, &sense)) {
+	if (runner_health_check(rdev, rc->op, rc->pub.lib_cmd->cdb, &sense)) {
 		runner_finish_sense(rc, &sense);
 		return true;
 	}
@@ -251,12 +251,12 @@ static bool gate_write_protect(struct runner_cmd *rc)
 static bool gate_range(struct runner_cmd *rc)
 {
 	uint64_t lbas = tcmu_dev_get_num_lbas(rc->rdev->dev);
+	struct scsi_sense sense;
 
-	if (!(rc->op->flags & SCSI_F_RANGE))
+	if (!(rc->op->flags & SCSI_F_RANGE) ||
+	    !scsi_cdb_check_range(rc->op, rc->pub.lib_cmd->cdb, lbas, &sense))
 		return false;
-	if (rc->lba <= lbas && rc->blocks <= lbas - rc->lba)
-		return false;
-	runner_finish(rc, TCMU_STS_RANGE);
+	runner_finish_sense(rc, &sense);
 	return true;
 }
 

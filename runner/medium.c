@@ -35,10 +35,16 @@ static bool is(const struct scsi_opcode *op, enum scsi_cmd_id id)
 	return op && op->id == id;
 }
 
-int runner_health_check(struct runner_dev *rdev, const struct scsi_opcode *op,
+int runner_health_check(struct runner_dev *rdev, const struct scsi_opcode *op, const uint8_t *cdb,
 			struct scsi_sense *sense)
 {
-	if (op && op->flags & SCSI_F_FORMAT_PASSES)
+	bool sanitizes = rdev->wipe ? runner_wipe_sanitizes(rdev)
+				    : rdev->health == RUNNER_SANITIZE_FAILED ||
+					      rdev->health == RUNNER_SANITIZE_FAILED_RESTRICTED;
+
+	/* SBC-4 4.11.2, 4.11.4; 5.4 */
+	if (op &&
+	    (op->flags & SCSI_F_FORMAT_PASSES || (sanitizes && scsi_sanitize_passes(op, cdb))))
 		return 0;
 	if (rdev->wipe) {
 		runner_wipe_sense(rdev, sense);

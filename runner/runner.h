@@ -155,10 +155,10 @@ struct tcmu_device *runner_tcmu(struct runner_cmd *rc);
 
 /*
  * What stands in the way of a command of this row (NULL: one that accesses the medium, as a copy from
- * another logical unit does)? Each 0, or -1 with *sense. In this order (medium.c):
+ * another logical unit does; then there is no cdb)? Each 0, or -1 with *sense. In this order (medium.c):
  */
 /* An operation on the whole medium that goes on or has failed. */
-int runner_health_check(struct runner_dev *rdev, const struct scsi_opcode *op,
+int runner_health_check(struct runner_dev *rdev, const struct scsi_opcode *op, const uint8_t *cdb,
 			struct scsi_sense *sense);
 /* There is no medium. */
 int runner_medium_check(struct runner_dev *rdev, const struct scsi_opcode *op,

@@ -344,6 +344,11 @@ bool runner_wipe_abandon(struct runner_cmd *rc)
 	return true;
 }
 
+bool runner_wipe_sanitizes(const struct runner_dev *rdev)
+{
+	return rdev->wipe->kind != RUNNER_WIPE_FORMAT;
+}
+
 void runner_wipe_sense(const struct runner_dev *rdev, struct scsi_sense *sense)
 {
 	const struct runner_wipe *w = rdev->wipe;

@@ -49,6 +49,8 @@ void runner_wipe_start(struct runner_cmd *rc, const struct runner_wipe_plan *pla
 bool runner_wipe_abandon(struct runner_cmd *rc);
 /* NOT READY, with the name of the operation that goes on and its progress. */
 void runner_wipe_sense(const struct runner_dev *rdev, struct scsi_sense *sense);
+/* Is the operation that goes on a sanitize operation? */
+bool runner_wipe_sanitizes(const struct runner_dev *rdev);
 /* dispatch.c: the last active command is over. */
 void runner_wipe_kick(struct runner_dev *rdev);
 

@@ -198,6 +198,7 @@ static void goes_on(void **state)
 	ASSERT_OUTCOME(start_stop(dev, 0x03), SANITIZE_IN_PROGRESS);
 	ASSERT_OUTCOME(read_block(dev, 0, buf), SANITIZE_IN_PROGRESS);
 	ASSERT_OUTCOME(simple(dev, EXIT), SANITIZE_IN_PROGRESS);
+	ASSERT_OUTCOME(send_cmd(dev, CDB(0x1a, 8, 0x08, 0, 64), FAKE_IN, buf, 64), GOOD);
 	ASSERT_OUTCOME(send_cmd(dev, CDB(0x12, 0, 0, 0, 36), FAKE_IN, buf, 36), GOOD);
 	ASSERT_OUTCOME(send_cmd(dev, CDB(3, 0, 0, 0, 18), FAKE_IN, buf, 18), GOOD);
 	assert_int_equal(buf[12], 0x04);
@@ -229,7 +230,9 @@ static void failure(void **state)
 		restart(TCMU_LED_HANDLERS, killed);
 		ASSERT_OUTCOME(tur(dev), SANITIZE_FAILED);
 		ASSERT_OUTCOME(write_block(dev, 0, 0), SANITIZE_FAILED);
-		ASSERT_OUTCOME(send_cmd(dev, CDB(0x1a, 8, 0x0a, 0, 64), FAKE_IN, buf, 64),
+		/* of the mode pages, those that SBC-4 4.11.2 lists */
+		ASSERT_OUTCOME(send_cmd(dev, CDB(0x1a, 8, 0x0a, 0, 64), FAKE_IN, buf, 64), GOOD);
+		ASSERT_OUTCOME(send_cmd(dev, CDB(0x1a, 8, 0x01, 0, 64), FAKE_IN, buf, 64),
 			       SANITIZE_FAILED);
 		ASSERT_OUTCOME(send_cmd(dev, CDB(0x04), FAKE_NONE, NULL, 0), SANITIZE_FAILED);
 		ASSERT_OUTCOME(send_cmd(dev, CDB(0x12, 0, 0, 0, 36), FAKE_IN, buf, 36), GOOD);
