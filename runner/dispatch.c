@@ -29,6 +29,7 @@ static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
 	[SCSI_PREFETCH] = runner_exec_prefetch,
 	[SCSI_GET_LBA_STATUS] = runner_exec_get_lba_status,
 	[SCSI_REPORT_SUPPORTED_OPCODES] = runner_exec_report_opcodes,
+	[SCSI_REPORT_SUPPORTED_TMF] = runner_exec_report_tmf,
 	[SCSI_FORMAT_UNIT] = runner_exec_format_unit,
 	[SCSI_SANITIZE] = runner_exec_sanitize,
 	[SCSI_LOG_SENSE] = runner_exec_log_sense,

@@ -9,6 +9,7 @@
 #include "scsi/inquiry.h"
 #include "scsi/report_opcodes.h"
 #include "scsi/request_sense.h"
+#include "scsi/tmf.h"
 #include "scsi_defs.h"
 
 #define BUFFER_SIZE 4096 /* of the largest answer here */
@@ -96,4 +97,18 @@ void runner_exec_read_capacity_16(struct runner_cmd *rc)
 void runner_exec_report_opcodes(struct runner_cmd *rc)
 {
 	runner_answer(rc, false, scsi_report_opcodes);
+}
+
+/* What LIO carries out, whatever the fabric (target_core_tmr.c): the others it refuses. */
+static uint8_t report_tmf(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
+			  size_t *len, struct scsi_sense *sense)
+{
+	(void)lu;
+	return scsi_report_tmf(SCSI_TMF_ABORT_TASK | SCSI_TMF_LOGICAL_UNIT_RESET, cdb, buf, cap,
+			       len, sense);
+}
+
+void runner_exec_report_tmf(struct runner_cmd *rc)
+{
+	runner_answer(rc, false, report_tmf);
 }

@@ -188,6 +188,7 @@ void runner_exec_inquiry(struct runner_cmd *rc);
 void runner_exec_read_capacity_10(struct runner_cmd *rc);
 void runner_exec_read_capacity_16(struct runner_cmd *rc);
 void runner_exec_report_opcodes(struct runner_cmd *rc);
+void runner_exec_report_tmf(struct runner_cmd *rc);
 void runner_exec_mode_sense(struct runner_cmd *rc); /* mode.c, both */
 void runner_exec_mode_select(struct runner_cmd *rc);
 void runner_exec_start_stop(struct runner_cmd *rc); /* medium.c, both */

@@ -14,6 +14,7 @@ static void small_answers(void **state)
 	const uint8_t rc10[16] = { 0x25 };
 	const uint8_t rc16[16] = { 0x9e, 0x10, [13] = 32 };
 	const uint8_t sense6[16] = { 0x1a, 0, 0x3f, 0, 255 };
+	const uint8_t rstmf[16] = { 0xa3, 0x0d, [9] = 4 };
 	const uint8_t rsoc[16] = { 0xa3, 0x0c, [6] = 0xff, [7] = 0xff, [8] = 0xff };
 
 	(void)state;
@@ -30,6 +31,8 @@ static void small_answers(void **state)
 	assert_int_equal(run(sense6, 255), TCMU_STS_OK);
 	assert_int_equal(run(rsoc, sizeof(data)), TCMU_STS_OK);
 	assert_true(get_be32(data) > 8);
+	assert_int_equal(run(rstmf, 4), TCMU_STS_OK);
+	assert_int_equal(get_be32(data), 0x88000000); /* ATS, LURS */
 	assert_string_equal(calls, "");
 }
 
