@@ -185,8 +185,17 @@ struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *dev, uint16_t cmd_
 
 int tcmulib_free_kept_buffer(struct tcmu_device *dev, uint16_t cmd_id)
 {
+	int ret = tcmu_ring_free_kept(&dev->ring, cmd_id);
 	char text[8];
 
+	if (ret <= 0)
+		return ret;
+	/* The kernel takes it only for a command whose answer it has seen. */
+	tcmulib_processing_complete(dev);
+	/* While it removes the device it drops the buffers itself, and who looks up a file there waits
+	 * for the answer to REMOVED. */
+	if (tcmulib_ring_state(dev) != TCMULIB_RING_RUNNING)
+		return 0;
 	snprintf(text, sizeof(text), "%" PRIu16, cmd_id);
 	return tcmu_dev_write_attr(dev, "action/free_kept_buf", text);
 }

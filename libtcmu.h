@@ -200,8 +200,9 @@ struct tcmulib_cmd {
 	 * were written, the initiator gets just these and a residual. 0: all of the buffer counts.
 	 * A kernel without TCMU_RING_READ_LEN gets the rest zeroed instead. */
 	uint32_t read_len;
-	/* Complete, but keep the data blocks until tcmulib_free_kept_buffer(). Only with
-	 * TCMU_RING_KEEP_BUF. */
+	/* Answer it, but keep the data blocks, and all that belongs to this struct (cdb, iovec,
+	 * hm_private), until tcmulib_free_kept_buffer(): something may still use them. Until then it
+	 * counts as in flight. Without TCMU_RING_KEEP_BUF this is ignored. */
 	bool keep_buf;
 };
 
@@ -249,7 +250,7 @@ struct tcmulib_cmd *tcmulib_get_next_command(struct tcmu_device *dev, int hm_cmd
 const struct tcmulib_tmr *tcmulib_get_next_tmr(struct tcmu_device *dev);
 
 /* Answers cmd, in any order; cmd is invalid afterwards and its data area may belong to another
- * command at once, so all I/O into it must be over. sts: enum tcmu_sts (not ASYNC_HANDLED). The
+ * command at once, so all I/O into it must be over (unless keep_buf is set). sts: enum tcmu_sts (not ASYNC_HANDLED). The
  * kernel is told by the next tcmulib_processing_complete(). */
 void tcmulib_command_complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, int sts);
 
@@ -261,17 +262,20 @@ void tcmulib_processing_start(struct tcmu_device *dev);
  * kernel copies data of reads inside it. */
 void tcmulib_processing_complete(struct tcmu_device *dev);
 
-/* The in-flight command with this id (as a TMR names it), or NULL. */
+/* The command with this id (as a TMR names it) that is not answered yet, or NULL. */
 struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *dev, uint16_t cmd_id);
 
-/* Gives back the data blocks of a command completed with keep_buf. 0 or -errno. One configfs write. */
+/* Gives back what a command completed with keep_buf has kept; it is invalid afterwards. 0 or -errno
+ * (-EINVAL: none of this id is kept). A ring call: rings the doorbell if that is due, and writes to
+ * configfs, unless the kernel has dropped the buffer itself (reset, removal). The file is below the
+ * storage object: for as long as somebody removes that, until the answer to REMOVED, the call may block. */
 int tcmulib_free_kept_buffer(struct tcmu_device *dev, uint16_t cmd_id);
 
 /* Are there entries that get_next_command would look at? One load from shared memory, no system
  * call: for spinning. */
 bool tcmulib_ring_pending(struct tcmu_device *dev);
 
-/* Commands handed out and not completed yet. */
+/* Commands handed out and not completed yet, or completed with keep_buf and not yet freed. */
 uint32_t tcmulib_ring_in_flight(struct tcmu_device *dev);
 
 uint32_t tcmulib_ring_features(struct tcmu_device *dev);

@@ -157,6 +157,12 @@ static struct tcmulib_cmd *consume_command(struct tcmu_ring *ring, uint32_t len_
 	if (!parse_request(ring, ring_entry_len(len_op), &req))
 		return NULL;
 	cmd = &ring->cmds[req.cmd_id];
+	/* The kernel has dropped that buffer in a reset which left no trace: nothing was on the ring, and
+	 * it began at 0. The new command waits for the old one's memory. */
+	if (cmd->kept) {
+		ring->starved = true;
+		return NULL;
+	}
 	if (!place_copies(ring, cmd, &req))
 		return NULL;
 	/* A copy of what a reset has replaced meanwhile may be half of this and half of that. */

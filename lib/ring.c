@@ -142,7 +142,7 @@ void tcmu_ring_detach(struct tcmu_ring *ring)
 {
 	if (ring->cmds) {
 		for (uint32_t id = 1; ring->in_flight && id < TCMU_RING_MAX_CMDS; id++) {
-			if (ring->cmds[id].live)
+			if (ring->cmds[id].live || ring->cmds[id].kept)
 				ring_free_cmd(ring, &ring->cmds[id]);
 		}
 		munmap(ring->cmds, TCMU_RING_MAX_CMDS * sizeof(*ring->cmds));
@@ -386,7 +386,7 @@ void ring_free_cmd(struct tcmu_ring *ring, struct tcmu_ring_cmd *cmd)
 	if (cmd->extra)
 		tcmu_pool_put(&ring->pool, cmd->extra, cmd->extra_class);
 	cmd->extra = NULL;
-	cmd->live = false;
+	cmd->live = cmd->kept = false;
 	ring->in_flight--;
 	ring->starved = false;
 }
@@ -420,9 +420,25 @@ void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *pub, uint8_t
 			ring_store_tail(ring, tail);
 	}
 out:
-	ring_free_cmd(ring, cmd);
+	cmd->live = false;
+	cmd->kept = cmd->pub.keep_buf && (ring->features & TCMU_RING_KEEP_BUF);
+	if (!cmd->kept)
+		ring_free_cmd(ring, cmd);
 	if (ring->state == TCMULIB_RING_DRAINING)
 		ring_check_running(ring);
+}
+
+int tcmu_ring_free_kept(struct tcmu_ring *ring, uint16_t cmd_id)
+{
+	bool told;
+
+	if (!ring->cmds || !ring->cmds[cmd_id].kept)
+		return -EINVAL;
+	/* It counts as in flight, so a ring that runs now has not been reset since the answer. */
+	told = ring_check_running(ring);
+	ring_free_cmd(ring, &ring->cmds[cmd_id]);
+	ring_check_running(ring);
+	return told;
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */

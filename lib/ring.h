@@ -42,6 +42,7 @@ struct tcmu_ring_cmd {
 	uint32_t orig_cnt; /* iovs as they came */
 	uint8_t extra_class;
 	bool live;
+	bool kept; /* answered with KEEP_BUF: all here is still in use */
 } __attribute__((aligned(64)));
 
 /* What we leave in the mailbox for the next process: mailbox padding is never touched by the kernel
@@ -86,7 +87,7 @@ struct tcmu_ring {
 	enum tcmulib_ring_state state;
 	bool cookie;       /* the slot at 0 is consumed, not answered, and carries our cookie */
 	bool kick;         /* cmd_tail moved since tcmu_ring_take_kick() */
-	bool starved;      /* the pool is empty; consumption waits for a completion */
+	bool starved;      /* no memory for the next command: it waits until another one ends */
 	bool at_tmr;       /* the entry at pos is a TMR that the program may ask for */
 	bool asks_tmr;     /* the program does ask */
 	bool drained_once; /* and has had the chance to */
@@ -152,9 +153,14 @@ const struct tcmulib_tmr *tcmu_ring_next_tmr(struct tcmu_ring *ring);
 
 /*
  * Answers cmd with a SCSI status; with CHECK CONDITION (02h) from cmd->sense_buf. cmd is gone
- * afterwards. In a ring that was reset or does not run the answer is dropped.
+ * afterwards, unless keep_buf is set in it and the ring has KEEP_BUF: then it stays as it is, in flight,
+ * until tcmu_ring_free_kept(). In a ring that was reset or does not run the answer is dropped.
  */
 void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *cmd, uint8_t scsi_status);
+
+/* A command that was answered with KEEP_BUF is gone. 1: the kernel still has its buffer and is to be told
+ * (action/free_kept_buf); 0: it has not (reset, or the ring does not run); -EINVAL: there is none. */
+int tcmu_ring_free_kept(struct tcmu_ring *ring, uint16_t cmd_id);
 
 /* The iovs of cmd as they came, even if the program has changed its own copy. Kept only for a ring
  * without TCMU_RING_READ_LEN; otherwise NULL. */

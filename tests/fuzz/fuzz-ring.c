@@ -24,6 +24,8 @@ static struct {
 	uint32_t orig_len; /* bytes of its iovs as they came */
 } live[LIVE_MAX];
 static unsigned int live_count;
+static uint16_t kept[MODEL_IDS];
+static unsigned int kept_count;
 
 static struct {
 	const uint8_t *data;
@@ -258,6 +260,13 @@ static bool next_tmr(void)
 	return tmr;
 }
 
+static void free_kept(void)
+{
+	uint16_t id = kept[--kept_count];
+
+	model_free_kept(&m, id);
+}
+
 static void complete(uint32_t which, uint32_t how)
 {
 	struct tcmulib_cmd *cmd;
@@ -277,6 +286,12 @@ static void complete(uint32_t which, uint32_t how)
 	cmd->read_len = how & 1 ? how * 5 : 0;
 	cmd->keep_buf = how % 16 == 15;
 	memset(cmd->sense_buf, (int)how, sizeof(cmd->sense_buf));
+	if (cmd->keep_buf && m.ring.features & TCMU_RING_KEEP_BUF) {
+		/* For a while, so that others are answered and consumed meanwhile. */
+		if (kept_count == 3)
+			free_kept();
+		kept[kept_count++] = cmd->cmd_id;
+	}
 	model_complete(&m, cmd, how & 2 ? 2 : (uint8_t)(how & 0xf8));
 }
 
@@ -330,6 +345,7 @@ static bool succeed(uint32_t how)
 	if (how & 1)
 		model_stop(&m);
 	live_count = 0;
+	kept_count = 0;
 	tcmu_ring_detach(&m.ring);
 	return start(how & 2);
 }
@@ -407,6 +423,8 @@ static void finish(void)
 	do {
 		while (live_count)
 			complete(0, 0);
+		while (kept_count)
+			free_kept();
 		assert(turns++ < 4 * MODEL_SLOTS);
 	} while (next() || next_tmr() || next());
 	while (live_count)
@@ -442,6 +460,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.data = data;
 	in.left = size;
 	live_count = 0;
+	kept_count = 0;
 	last_entry = 0;
 	memset(&m, 0, sizeof(m));
 	first = take(1);

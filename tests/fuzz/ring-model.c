@@ -376,11 +376,12 @@ static void kernel_takes_answer(struct model *m, const struct model_answer *a)
 void model_complete(struct model *m, struct tcmulib_cmd *cmd, uint8_t status)
 {
 	struct model_answer a = expect_answer(m, cmd, status);
+	bool kept = cmd->keep_buf && m->ring.features & TCMU_RING_KEEP_BUF;
 	uint32_t in_flight = m->ring.in_flight;
 
 	model_before(m);
 	tcmu_ring_complete(&m->ring, cmd, status);
-	assert(m->ring.in_flight == in_flight - 1);
+	assert(m->ring.in_flight == in_flight - !kept);
 	m->strike = 0;
 	assert(!tcmu_ring_by_id(&m->ring, a.id));
 	if (m->struck) {
@@ -402,6 +403,32 @@ void model_complete(struct model *m, struct tcmulib_cmd *cmd, uint8_t status)
 		assert(m->was_reset && !m->ring.in_flight);
 		model_restart(m);
 	}
+	model_unchanged(m);
+}
+
+void model_free_kept(struct model *m, uint16_t id)
+{
+	uint32_t in_flight = m->ring.in_flight;
+	int ret;
+
+	model_before(m);
+	ret = tcmu_ring_free_kept(&m->ring, id);
+	assert(ret == 0 || ret == 1);
+	assert(m->ring.in_flight == in_flight - 1);
+	assert(tcmu_ring_free_kept(&m->ring, id) == -EINVAL);
+	m->strike = 0;
+	if (m->struck) {
+		after_strike(m);
+		return;
+	}
+	check_state(m);
+	assert(!ret || (m->state == TCMULIB_RING_RUNNING && !m->was_reset));
+	/* Otherwise a reset that could not be seen has dropped it. */
+	if (ret && m->honest && m->ids[id] == ID_KEPT)
+		m->ids[id] = ID_FREE;
+	if (m->ring.state == TCMULIB_RING_RUNNING &&
+	    (m->was_reset || m->state == TCMULIB_RING_DRAINING))
+		model_restart(m);
 	model_unchanged(m);
 }
 

@@ -143,6 +143,67 @@ static void old_answers_do_not_reach_a_reset_ring(void **state)
 	rig_end(&rig);
 }
 
+/* What somebody may still write into holds up the ring that comes after it; the kernel knows nothing of
+ * it any more. */
+static void a_kept_buffer_is_old_too(void **state)
+{
+	struct tcmulib_cmd *cmd;
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, RIG_FLAGS);
+	rig_command(&rig, 1);
+	rig_put(&rig, RIG_SLOT, 48 + 6 * 16 + 16, 2, 6); /* its iovecs are in the pool */
+	rig_head(&rig, RIG_SLOT + 48 + 6 * 16 + 16);
+	tcmu_ring_complete(&rig.ring, rig_next(&rig, 1), SAM_STAT_GOOD);
+	cmd = tcmu_ring_next(&rig.ring, 40);
+	assert_non_null(cmd);
+	cmd->keep_buf = true;
+	memset(cmd->hm_private, 0x5a, 40);
+	tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_CHECK_CONDITION);
+	assert_int_equal(rig.ring.in_flight, 1);
+	assert_int_equal(tcmu_ring_stop(&rig.ring), -EBUSY);
+	reset(&rig);
+	rig_command(&rig, 2);
+	rig_nothing(&rig);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_DRAINING);
+	assert_int_equal(cmd->iovec[5].iov_len, 512);
+	assert_int_equal(*(uint8_t *)cmd->hm_private, 0x5a);
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 1), -EINVAL);
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 2), 0);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_RUNNING);
+	tcmu_ring_complete(&rig.ring, rig_next(&rig, 2), SAM_STAT_GOOD);
+	assert_int_equal(tcmu_ring_stop(&rig.ring), 0);
+	rig_end(&rig);
+}
+
+/* Nothing is on the ring and it begins at 0: the reset leaves no trace, but the id comes again. */
+static void a_kept_buffer_of_before_an_unseen_reset(void **state)
+{
+	struct tcmulib_cmd *cmd;
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, RIG_FLAGS);
+	for (uint32_t i = 0; i < RIG_RING / RIG_SLOT; i++) {
+		rig_command(&rig, 1);
+		cmd = rig_next(&rig, 1);
+		cmd->keep_buf = i + 1 == RIG_RING / RIG_SLOT;
+		tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_GOOD);
+	}
+	assert_int_equal(rig.mb->cmd_tail, 0);
+	reset(&rig);
+	rig_command(&rig, 1);
+	rig_nothing(&rig);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_RUNNING);
+	assert_false(tcmu_ring_pending(&rig.ring));
+	tcmu_ring_free_kept(&rig.ring, 1);
+	assert_true(tcmu_ring_pending(&rig.ring));
+	tcmu_ring_complete(&rig.ring, rig_next(&rig, 1), SAM_STAT_GOOD);
+	assert_int_equal(rig.mb->cmd_tail, RIG_SLOT);
+	rig_end(&rig);
+}
+
 static void a_reset_is_noticed_by_an_answer(void **state)
 {
 	struct tcmulib_cmd *cmd;
@@ -350,6 +411,8 @@ int main(void)
 		cmocka_unit_test(a_stale_clean_mark_is_not_trusted),
 		cmocka_unit_test(an_unfinished_reset_is_repeated),
 		cmocka_unit_test(old_answers_do_not_reach_a_reset_ring),
+		cmocka_unit_test(a_kept_buffer_is_old_too),
+		cmocka_unit_test(a_kept_buffer_of_before_an_unseen_reset),
 		cmocka_unit_test(a_reset_is_noticed_by_an_answer),
 		cmocka_unit_test(a_reset_at_tail_zero),
 		cmocka_unit_test(a_reset_at_tail_zero_with_the_head_as_before),

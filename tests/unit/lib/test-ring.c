@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Consuming and answering in a healthy ring. */
+#include <errno.h>
+
 #include "rig.h"
 
 static void copies_the_request(void **state)
@@ -209,6 +211,9 @@ static void read_len_and_keep_buf_where_the_ring_has_them(void **state)
 	tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_GOOD);
 	assert_int_equal(ent->hdr.uflags, TCMU_ABI_UFLAG_READ_LEN | TCMU_ABI_UFLAG_KEEP_BUF);
 	assert_int_equal(ent->rsp.read_len, 36);
+	assert_null(tcmu_ring_by_id(&rig.ring, 1));
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 1), 1);
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 1), -EINVAL);
 	rig_command(&rig, 1);
 	cmd = rig_next(&rig, 1);
 	assert_int_equal(cmd->read_len, 0);
