@@ -19,8 +19,9 @@
  *   the outcome. Any other return value is the outcome itself.
  * - fd-based: asynchronous, through the I/O engine below.
  *
- * Buffers: iov and what it points to are the command's until it is completed; the callback may
- * change the iovecs themselves (tcmu_iovec_seek). read() fills all of len.
+ * Buffers: iov and what it points to are the command's until it is completed, also when the initiator
+ * has given it up and its answer was given early; the callback may change the iovecs themselves
+ * (tcmu_iovec_seek). read() fills all of len.
  */
 #ifndef TCMU_RUNNER_H
 #define TCMU_RUNNER_H
@@ -145,6 +146,17 @@ struct tcmur_handler {
 	ssize_t (*load_saved)(struct tcmu_device *dev, void *data, size_t size);
 	int (*store_saved)(struct tcmu_device *dev, struct tcmur_cmd *cmd, const void *data,
 			   size_t len);
+
+	/* The initiator has given this command up (ABORT TASK, LOGICAL UNIT RESET) while an operation of
+	 * it is under way here: that may end soon now, unfinished. It is completed, or returned from,
+	 * once all the same, when nothing can touch its buffers any more; its outcome
+	 * (TCMU_STS_ABORTED, or the real one) reaches nobody. On the device's thread, at most once for
+	 * a command; must not block, and may call tcmur_cmd_complete(). Other threads may be just
+	 * about to begin the operation, in the middle of it, or about to complete it: cmd and
+	 * tcmur_cmd_priv() are valid until cancel() has returned, and a blocking handler finds there
+	 * what its other thread has left, zeros if that has not begun. No operation of this command
+	 * follows. Optional: absent, the operation is waited for. */
+	void (*cancel)(struct tcmu_device *dev, struct tcmur_cmd *cmd);
 };
 
 #define TCMUR_SAVED_MAX 256
@@ -195,7 +207,9 @@ void tcmur_cmd_complete(struct tcmu_device *dev, struct tcmur_cmd *cmd, int sts)
  * (tcmur_cmd_priv), set done, call one of the functions below on the device's thread. done runs on
  * the device's thread, never inside the call; res is bytes (short only at end of file), 0 for those
  * that move none, or -errno. io and iov belong to the engine until then. What is transient (EINTR,
- * EAGAIN) is retried, more than IOV_MAX iovecs are split; iovecs are not changed.
+ * EAGAIN) is retried, more than IOV_MAX iovecs are split; iovecs are not changed. readv, writev and
+ * fallocate of a struct tcmur_io in the memory of a command that the initiator has given up may end with
+ * -ECANCELED: nothing of it was done.
  */
 struct tcmur_io {
 	void (*done)(struct tcmur_io *io, int64_t res);

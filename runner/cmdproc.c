@@ -13,6 +13,7 @@
 static bool drain_ring(struct runner_dev *rdev)
 {
 	int size = (int)runner_cmd_size(rdev);
+	const struct tcmulib_tmr *tmr;
 	struct tcmulib_cmd *cmd;
 	bool any = false;
 
@@ -21,10 +22,10 @@ static bool drain_ring(struct runner_dev *rdev)
 			runner_dispatch(rdev, cmd);
 			any = true;
 		}
-		/* Nothing we could cancel yet: the aborted commands end by themselves, and their
-		 * initiator waits for that. */
-		if (!tcmulib_get_next_tmr(rdev->dev))
+		tmr = tcmulib_get_next_tmr(rdev->dev);
+		if (!tmr)
 			return any;
+		runner_abort_tmr(rdev, tmr);
 		any = true;
 	}
 }

@@ -59,6 +59,7 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	rdev->bounce_last = &rdev->bounce_first;
 	list_init(&rdev->node);
 	list_init(&rdev->ranges);
+	list_init(&rdev->aborted);
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
@@ -252,6 +253,8 @@ static void *device_main(void *arg)
 		atomic_store(&rdev->state, RUNNER_RUNNING);
 		if (!rdev->existed)
 			tcmulib_event_done(rdev->dev, 0);
+		if (!stop_asked(rdev))
+			runner_abort_start(rdev);
 		runner_note_restore(rdev);
 		runner_cmdproc(rdev);
 		/* Whoever has completed the last command may still be about to wake us. */

@@ -92,6 +92,12 @@ struct runner_dev {
 	bool saves; /* the storage has a place for saved mode pages */
 	struct scsi_mode_values mode_saved, mode_default;
 
+	/* Aborted commands whose operation is with the handler, by the time at which they are answered
+	 * all the same: runner/abort.c. */
+	struct list aborted;
+	struct tcmur_io abort_timer;
+	bool abort_timer_set;
+
 	unsigned int active;      /* commands that may touch the medium: runner_cmd.active */
 	struct runner_wipe *wipe; /* a format or sanitize operation, NULL: none */
 
@@ -171,6 +177,19 @@ bool runner_ops_reap(struct runner_dev *rdev);
 /* runner/ops.c, any thread: a handler broke the rule in reason; the device is parked. */
 void runner_ops_fault(struct runner_dev *rdev, const char *reason);
 
+/* runner/abort.c, device's thread. After the device was taken into service: asks the kernel to tell of
+ * task management functions, unless that is set already. */
+void runner_abort_start(struct runner_dev *rdev);
+/* LIO has carried out this one: ends the commands that it names as early as they can. */
+void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr);
+/* dispatch.c: this aborted command is over. True: it was answered before, and now it is gone. */
+bool runner_abort_end(struct runner_cmd *rc);
+
+/* runner/io.c: takes out a job that lies in this memory, if there is one that waits for a worker and may
+ * be left undone. */
+struct runner_job *runner_io_take(struct runner_dev *rdev, const void *from, const void *to);
+/* Ends an engine call that was taken out, with -ECANCELED. */
+void runner_io_cancelled(struct runner_job *job);
 /* runner/io.c: runs done() of engine calls that have a result, and timers. True if there were any. */
 bool runner_io_reap(struct runner_dev *rdev);
 /* Milliseconds until the next timer, -1: none. */

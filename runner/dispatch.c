@@ -66,7 +66,8 @@ static void answer(struct runner_cmd *rc, int sts)
 	rc->active = false;
 	if (rc->range.listed)
 		runner_range_unlock(rc);
-	tcmulib_command_complete(rdev->dev, rc->pub.lib_cmd, sts);
+	if (!rc->abort.asked || !runner_abort_end(rc))
+		tcmulib_command_complete(rdev->dev, rc->pub.lib_cmd, sts);
 	if (rdev->wipe && !rdev->active)
 		runner_wipe_kick(rdev);
 }
@@ -316,6 +317,7 @@ void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd)
 	rc->error_off_valid = false;
 	rc->range.listed = false;
 	rc->active = false;
+	rc->abort.asked = rc->abort.listed = rc->abort.kept = false;
 	if (rdev->handler->cmd_priv_size)
 		memset(tcmur_cmd_priv(&rc->pub), 0, rdev->handler->cmd_priv_size);
 

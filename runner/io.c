@@ -230,6 +230,30 @@ void runner_batch_flush(struct runner_dev *rdev)
 	rdev->batch_count = 0;
 }
 
+/* Not the handler's own functions, which may have to give back something; nor a flush, whose failure is
+ * no matter of one command. */
+static bool may_be_left(const struct runner_job *job)
+{
+	return job->run != run_work && job->run != run_fsync;
+}
+
+struct runner_job *runner_io_take(struct runner_dev *rdev, const void *from, const void *to)
+{
+	struct runner_job *job = runner_job_take(&rdev->batch_first, &rdev->batch_last, from, to,
+						 may_be_left);
+
+	if (job)
+		rdev->batch_count--;
+	else
+		job = runner_workers_take(&rdev->workers, from, to, may_be_left);
+	return job;
+}
+
+void runner_io_cancelled(struct runner_job *job)
+{
+	io_finish((struct io_job *)job, -ECANCELED, 0);
+}
+
 void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
 		    size_t iov_cnt, off_t off)
 {

@@ -117,11 +117,23 @@ static void op_call_on_worker(struct runner_job *job)
 	op_call(container_of(job, struct runner_cmd, job));
 }
 
+/* An operation that the handler does not have, or does not get: its outcome takes the same way back. */
+void runner_op_answer(struct runner_cmd *rc, int sts, void (*step)(struct runner_cmd *rc, int sts))
+{
+	rc->step = step;
+	rc->sts = sts;
+	mpsc_push(&rc->rdev->cmds_done, &rc->node);
+}
+
 static void op_start(struct runner_cmd *rc, enum op_kind kind,
 		     void (*step)(struct runner_cmd *rc, int sts))
 {
 	struct runner_dev *rdev = rc->rdev;
 
+	if (__builtin_expect(rc->abort.asked, 0)) {
+		runner_op_answer(rc, TCMU_STS_ABORTED, step);
+		return;
+	}
 	rc->work.kind = kind;
 	rc->step = step;
 	atomic_store_explicit(&rc->pending, 1, memory_order_relaxed);
@@ -134,14 +146,6 @@ static void op_start(struct runner_cmd *rc, enum op_kind kind,
 	*rdev->batch_last = &rc->job;
 	rdev->batch_last = &rc->job.next;
 	rdev->batch_count++;
-}
-
-/* An operation that the handler does not have: its outcome takes the same way back. */
-static void op_answer(struct runner_cmd *rc, int sts, void (*step)(struct runner_cmd *rc, int sts))
-{
-	rc->step = step;
-	rc->sts = sts;
-	mpsc_push(&rc->rdev->cmds_done, &rc->node);
 }
 
 static void op_range(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
@@ -157,7 +161,7 @@ void runner_op_read(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, ui
 		    uint64_t off, void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->read) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	op_range(rc, iov, iov_cnt, len, off);
@@ -181,7 +185,7 @@ void runner_op_write(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, u
 	const struct tcmur_handler *h = rc->rdev->handler;
 
 	if (!h->write) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	if (rc->fua && !(h->flags & TCMUR_HANDLER_FUA) && h->flush) {
@@ -195,7 +199,7 @@ void runner_op_write(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, u
 void runner_op_flush(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->flush) {
-		op_answer(rc, TCMU_STS_OK, step);
+		runner_op_answer(rc, TCMU_STS_OK, step);
 		return;
 	}
 	op_start(rc, OP_FLUSH, step);
@@ -205,7 +209,7 @@ void runner_op_unmap(struct runner_cmd *rc, uint64_t off, uint64_t len,
 		     void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->unmap) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	op_range(rc, NULL, 0, len, off);
@@ -216,7 +220,7 @@ void runner_op_writesame(struct runner_cmd *rc, uint64_t off, uint64_t len, stru
 			 size_t iov_cnt, void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->writesame) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	op_range(rc, iov, iov_cnt, len, off);
@@ -230,7 +234,7 @@ void runner_op_caw(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iov
 	const struct tcmur_handler *h = rc->rdev->handler;
 
 	if (!h->caw) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	if (rc->fua && !(h->flags & TCMUR_HANDLER_FUA) && h->flush) {
@@ -246,7 +250,7 @@ void runner_op_lba_status(struct runner_cmd *rc, uint64_t off, uint64_t len,
 			  void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->lba_status) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	op_range(rc, NULL, max, len, off);
@@ -256,14 +260,14 @@ void runner_op_lba_status(struct runner_cmd *rc, uint64_t off, uint64_t len,
 
 void runner_op_none(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts))
 {
-	op_answer(rc, TCMU_STS_OK, step);
+	runner_op_answer(rc, TCMU_STS_OK, step);
 }
 
 void runner_op_store_saved(struct runner_cmd *rc, const void *data, size_t len,
 			   void (*step)(struct runner_cmd *rc, int sts))
 {
 	if (!rc->rdev->handler->store_saved) {
-		op_answer(rc, TCMU_STS_NOT_HANDLED, step);
+		runner_op_answer(rc, TCMU_STS_NOT_HANDLED, step);
 		return;
 	}
 	op_range(rc, (void *)(uintptr_t)data, 0, len, 0);
@@ -281,6 +285,10 @@ void runner_bounce_get(struct runner_cmd *rc, void (*got)(struct runner_cmd *rc,
 {
 	struct runner_dev *rdev = rc->rdev;
 
+	if (rc->abort.asked) {
+		got(rc, TCMU_STS_ABORTED);
+		return;
+	}
 	if (rdev->bounce_owner) {
 		rc->step = got;
 		rc->next = NULL;
@@ -315,7 +323,23 @@ void runner_bounce_put(struct runner_cmd *rc)
 	rdev->bounce_first = next->next;
 	if (!rdev->bounce_first)
 		rdev->bounce_last = &rdev->bounce_first;
-	op_answer(next, TCMU_STS_OK, next->step);
+	runner_op_answer(next, TCMU_STS_OK, next->step);
+}
+
+bool runner_bounce_abandon(struct runner_cmd *rc)
+{
+	struct runner_dev *rdev = rc->rdev;
+	struct runner_cmd **at = &rdev->bounce_first;
+
+	while (at != rdev->bounce_last && *at != rc)
+		at = &(*at)->next;
+	if (at == rdev->bounce_last)
+		return false;
+	*at = rc->next;
+	if (rdev->bounce_last == &rc->next)
+		rdev->bounce_last = at;
+	runner_op_answer(rc, TCMU_STS_ABORTED, rc->step);
+	return true;
 }
 
 /* ---- what handlers ask ---- */

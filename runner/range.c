@@ -43,7 +43,7 @@ void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, boo
 {
 	struct runner_dev *rdev = rc->rdev;
 
-	if (!blocks) {
+	if (!blocks || rc->abort.asked) {
 		granted(rc);
 		return;
 	}
@@ -69,6 +69,17 @@ static void granted_later(struct runner_cmd *rc, int sts)
 {
 	(void)sts;
 	rc->range.granted(rc);
+}
+
+/* It stays in its place of the list for the moment, where others wait for it. */
+bool runner_range_abandon(struct runner_cmd *rc)
+{
+	if (!rc->range.listed || !rc->range.blocker)
+		return false;
+	rc->range.blocker = NULL;
+	rc->rdev->ranges_waiting--;
+	runner_op_none(rc, granted_later);
+	return true;
 }
 
 /* gone was in front of next. Nobody who waited for it is kept by anything before that. */

@@ -54,6 +54,14 @@ struct runner_cmd {
 		bool listed;
 	} range;
 
+	struct {                  /* by a task management function, runner/abort.c */
+		struct list node; /* runner_dev.aborted, while listed */
+		int64_t due_ns;   /* CLOCK_MONOTONIC */
+		bool asked;       /* it is aborted: no operation of it is started any more */
+		bool listed;
+		bool kept; /* it is answered already, with KEEP_BUF */
+	} abort;
+
 	struct runner_job job;   /* an operation of a blocking handler, for the workers */
 	struct runner_cmd *next; /* waiting for the bounce buffer */
 	void (*step_after_flush)(struct runner_cmd *rc, int sts);
@@ -95,7 +103,8 @@ uint64_t runner_absent_commands(void);
 
 /* Operations on the handler, whatever its kind. len and off in bytes. The outcome goes to step; a
  * handler without the callback gives TCMU_STS_NOT_HANDLED, but flush gives OK. FUA of a write that
- * the handler does not honour itself becomes a flush here. iov belongs to the caller. */
+ * the handler does not honour itself becomes a flush here. iov belongs to the caller. A command that was
+ * aborted gets TCMU_STS_ABORTED from all of them, and the handler does not see it. */
 void runner_op_read(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
 		    uint64_t off, void (*step)(struct runner_cmd *rc, int sts));
 void runner_op_write(struct runner_cmd *rc, struct iovec *iov, size_t iov_cnt, uint64_t len,
@@ -113,7 +122,8 @@ void runner_op_caw(struct runner_cmd *rc, uint64_t off, uint64_t len, struct iov
 void runner_op_lba_status(struct runner_cmd *rc, uint64_t off, uint64_t len,
 			  struct tcmur_extent *extents, size_t max,
 			  void (*step)(struct runner_cmd *rc, int sts));
-/* Nothing: step runs later from the device's loop, with TCMU_STS_OK. */
+/* Nothing: step runs later from the device's loop, with this outcome, or with TCMU_STS_OK. */
+void runner_op_answer(struct runner_cmd *rc, int sts, void (*step)(struct runner_cmd *rc, int sts));
 void runner_op_none(struct runner_cmd *rc, void (*step)(struct runner_cmd *rc, int sts));
 
 /* Saved mode pages; data belongs to the caller. */
@@ -125,10 +135,14 @@ void runner_op_handle_cmd(struct runner_cmd *rc, void (*step)(struct runner_cmd 
 
 /* The bounce buffer of the device (RUNNER_BOUNCE_SIZE bytes, page aligned): got() runs with it, at
  * once or when the command that holds it has put it back; runner_finish() does not put it back by
- * itself. TCMU_STS_NO_RESOURCE in sts when there is no memory (then there is nothing to put). */
+ * itself. TCMU_STS_NO_RESOURCE in sts when there is no memory, TCMU_STS_ABORTED when the command was
+ * aborted (then there is nothing to put). */
 void runner_bounce_get(struct runner_cmd *rc, void (*got)(struct runner_cmd *rc, int sts));
 void *runner_bounce(struct runner_cmd *rc);
 void runner_bounce_put(struct runner_cmd *rc);
+/* An aborted command that waits for the buffer: got() runs later, with TCMU_STS_ABORTED. False: it does
+ * not wait. */
+bool runner_bounce_abandon(struct runner_cmd *rc);
 
 /* Locks these blocks (runner/range.c): beside an exclusive lock there is no other that overlaps it.
  * granted() runs at once or later. A command has one at a time; runner_finish() unlocks. The
@@ -136,6 +150,9 @@ void runner_bounce_put(struct runner_cmd *rc);
 void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, bool exclusive,
 		       void (*granted)(struct runner_cmd *rc));
 void runner_range_unlock(struct runner_cmd *rc);
+/* An aborted command that waits for its range: granted() runs later all the same, the operations that it
+ * starts do not. False: it does not wait. */
+bool runner_range_abandon(struct runner_cmd *rc);
 
 /* May this command move rc->blocks blocks, and has it a data-out buffer with as many? False: it is
  * answered already. rw.c */

@@ -297,6 +297,10 @@ void runner_wipe_start(struct runner_cmd *rc, const struct runner_wipe_plan *pla
 	struct runner_wipe *w;
 	struct scsi_sense sense;
 
+	if (rc->abort.asked) {
+		runner_finish(rc, TCMU_STS_ABORTED);
+		return;
+	}
 	if (rdev->wipe) { /* begun while this one waited for something */
 		runner_wipe_sense(rdev, &sense);
 		runner_finish_sense(rc, &sense);

@@ -36,4 +36,12 @@ void runner_workers_fini(struct runner_workers *w);
 void runner_workers_submit(struct runner_workers *w, struct runner_job *first,
 			   struct runner_job **last, unsigned int n);
 
+/* Takes out the first job of a chain (for workers: of those that none of them has begun) that lies in
+ * this memory and that may() permits. The chain ends at last. NULL: there is none. Any thread. */
+struct runner_job *runner_job_take(struct runner_job **first, struct runner_job ***last,
+				   const void *from, const void *to,
+				   bool (*may)(const struct runner_job *job));
+struct runner_job *runner_workers_take(struct runner_workers *w, const void *from, const void *to,
+				       bool (*may)(const struct runner_job *job));
+
 #endif

@@ -63,6 +63,10 @@ static int sts_of_errno(int err, int medium_sts)
 
 void file_cmd_fail(struct file_cmd *fc, const char *what, uint64_t off, int err, int medium_sts)
 {
+	if (err == ECANCELED) { /* nothing was done, and nobody waits for the outcome */
+		file_cmd_end(fc, TCMU_STS_ABORTED);
+		return;
+	}
 	say_error(fc, what, off, err);
 	tcmur_cmd_set_error_offset(fc->cmd, off);
 	file_cmd_end(fc, sts_of_errno(err, medium_sts));
@@ -202,6 +206,12 @@ static void write_tried_again(struct tcmur_io *io, int64_t res)
 {
 	struct file_cmd *fc = (struct file_cmd *)io;
 
+	if (res ==
+	    -ECANCELED) { /* its command is aborted; what has become of others is to be known */
+		tcmur_io_writev(fc->dev, io, fc->lun->target.fd, fc->iov, fc->iov_cnt,
+				(off_t)fc->off, 0);
+		return;
+	}
 	if (res < 0) {
 		file_cmd_fail(fc, "a write", fc->off + tcmur_io_progress(io), (int)-res,
 			      TCMU_STS_WR_ERR);
@@ -222,6 +232,7 @@ static bool may_come_from_writeback(int err)
 	case EROFS:
 	case ENOMEM:
 	case ENOBUFS:
+	case ECANCELED:
 		return false;
 	default:
 		return true;

@@ -22,6 +22,10 @@ size_t held_count;
 static struct runner_handler entry;
 static char cfgstring[] = "mem/";
 static unsigned int in_flight;
+static struct tcmulib_cmd *by_id[1024];
+static uint16_t last_id;
+uint32_t ring_features;
+unsigned int freed;
 
 /* ---- the library and the rest of the runner ---- */
 
@@ -35,7 +39,36 @@ void tcmulib_command_complete(struct tcmu_device *d, struct tcmulib_cmd *lib, in
 	cmd->outcome.sts = sts;
 	cmd->outcome.read_len = lib->read_len;
 	memcpy(cmd->outcome.sense, lib->sense_buf, sizeof(cmd->outcome.sense));
+	cmd->outcome.kept = lib->keep_buf;
+	by_id[lib->cmd_id] = NULL;
+	if (!lib->keep_buf)
+		in_flight--;
+}
+
+int tcmulib_free_kept_buffer(struct tcmu_device *d, uint16_t id)
+{
+	(void)d, (void)id;
+	freed++;
 	in_flight--;
+	return 0;
+}
+
+struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *d, uint16_t id)
+{
+	(void)d;
+	return by_id[id];
+}
+
+uint32_t tcmulib_ring_features(struct tcmu_device *d)
+{
+	(void)d;
+	return ring_features;
+}
+
+int tcmu_dev_write_attr(struct tcmu_device *d, const char *name, const char *val)
+{
+	(void)d, (void)name, (void)val;
+	return -ENOENT;
 }
 
 ssize_t tcmu_dev_read_attr(struct tcmu_device *d, const char *name, char *buf, size_t size)
@@ -250,6 +283,7 @@ int setup(void **state)
 	(void)state;
 	memset(&dev, 0, sizeof(dev));
 	dev.fd = -1;
+	tcmu_dev_set_private(&dev, &rdev);
 	dev.cfgstring = cfgstring;
 	dev.num_lbas = BLOCKS;
 	dev.block_size = BLOCK;
@@ -271,7 +305,11 @@ int setup(void **state)
 	rdev.entry = &entry;
 	rdev.handler = &handler;
 	rdev.bounce_last = &rdev.bounce_first;
+	rdev.batch_last = &rdev.batch_first;
 	list_init(&rdev.ranges);
+	list_init(&rdev.aborted);
+	mpsc_init(&rdev.ios_done);
+	runner_workers_init(&rdev.workers, 1);
 	mpsc_init(&rdev.cmds_done);
 
 	unmap_sts = writesame_sts = read_sts = flush_sts = caw_sts = lba_status_sts = TCMU_STS_OK;
@@ -283,6 +321,8 @@ int setup(void **state)
 	hold = false;
 	held_count = 0;
 	in_flight = 0;
+	freed = 0;
+	ring_features = TCMU_RING_OOO | TCMU_RING_READ_LEN | TCMU_RING_TMR | TCMU_RING_KEEP_BUF;
 	return 0;
 }
 
@@ -295,7 +335,9 @@ int teardown(void **state)
 	assert_int_equal(rdev.ranges_exclusive, 0);
 	assert_int_equal(rdev.ranges_waiting, 0);
 	assert_int_equal(rdev.active, 0);
+	assert_true(list_empty(&rdev.aborted));
 	free(rdev.bounce);
+	runner_workers_fini(&rdev.workers);
 	return 0;
 }
 
@@ -320,8 +362,20 @@ void rig_start(struct rig_cmd *cmd, const uint8_t *cdb, uint8_t *buf, size_t len
 		cmd->iov[cmd->lib.iov_cnt] = (struct iovec) { buf + at, n };
 		at += n;
 	}
+	last_id = (uint16_t)(last_id % 1023 + 1);
+	cmd->lib.cmd_id = last_id;
+	by_id[last_id] = &cmd->lib;
 	in_flight++;
 	runner_dispatch(&rdev, &cmd->lib);
+	rig_reap();
+}
+
+void rig_tmr(uint8_t type, struct rig_cmd *one, struct rig_cmd *two)
+{
+	uint16_t ids[2] = { one ? one->lib.cmd_id : 0, two ? two->lib.cmd_id : 0 };
+	struct tcmulib_tmr tmr = { .type = type, .cmd_cnt = !!one + !!two, .cmd_ids = ids };
+
+	runner_abort_tmr(&rdev, &tmr);
 	rig_reap();
 }
 

@@ -46,6 +46,7 @@ struct outcome {
 	int sts;
 	uint8_t sense[SCSI_SENSE_SIZE];
 	uint32_t read_len;
+	bool kept; /* with keep_buf */
 };
 extern struct outcome answer; /* of run() */
 
@@ -82,6 +83,11 @@ struct rig_cmd {
 
 /* The command arrives; buf stays its own until the outcome is done. */
 void rig_start(struct rig_cmd *cmd, const uint8_t *cdb, uint8_t *buf, size_t len, size_t piece);
+/* A task management function that names these (NULL: none), 1 ABORT TASK or 5 LUN RESET, and what comes
+ * of it at once. */
+void rig_tmr(uint8_t type, struct rig_cmd *one, struct rig_cmd *two);
+extern uint32_t ring_features; /* TCMU_RING_*: all of them */
+extern unsigned int freed;     /* kept buffers that were given back */
 /* What has completed goes on, until nothing more does. */
 void rig_reap(void);
 
