@@ -148,14 +148,14 @@ struct tcmur_handler {
 			   size_t len);
 
 	/* The initiator has given this command up (ABORT TASK, LOGICAL UNIT RESET) while an operation of
-	 * it is under way here: that may end soon now, unfinished. It is completed, or returned from,
-	 * once all the same, when nothing can touch its buffers any more; its outcome
-	 * (TCMU_STS_ABORTED, or the real one) reaches nobody. On the device's thread, at most once for
-	 * a command; must not block, and may call tcmur_cmd_complete(). Other threads may be just
-	 * about to begin the operation, in the middle of it, or about to complete it: cmd and
-	 * tcmur_cmd_priv() are valid until cancel() has returned, and a blocking handler finds there
-	 * what its other thread has left, zeros if that has not begun. No operation of this command
-	 * follows. Optional: absent, the operation is waited for. */
+	 * it is under way here: that may end soon now, unfinished. It ends once all the same, when nothing
+	 * can touch its buffers any more: an asynchronous one by tcmur_cmd_complete(), also inside
+	 * cancel(); a blocking one by returning, as ever. Its outcome (TCMU_STS_ABORTED, or the real one)
+	 * reaches nobody, and no operation of this command follows. On the device's thread, at most once
+	 * for a command; must not block. Other threads may be just about to begin the operation, in the
+	 * middle of it, or about to end it: cmd and tcmur_cmd_priv() are valid until cancel() has
+	 * returned, and hold there what the callback has left, zeros if it has not begun. Optional:
+	 * absent, the operation is waited for. */
 	void (*cancel)(struct tcmu_device *dev, struct tcmur_cmd *cmd);
 };
 
