@@ -113,13 +113,13 @@ static int hex_value(char c)
 /*
  * SPC-5 7.7, NAA IEEE Registered Extended designator: 6h, the company_id, and for the 25 nibbles
  * after them the hex digits of the serial number, zeros when they run out. That is how the kernel's
- * other backstores do it, and what a device keeps its name by. 0: the serial number has none.
+ * other backstores do it, and what a device keeps its name by.
  */
-static size_t naa_designator(const struct scsi_lu *lu, uint8_t *d)
+bool scsi_lu_naa(const struct scsi_lu *lu, uint8_t *naa)
 {
-	uint8_t *naa = d + 4;
 	unsigned int nibble = 7;
 
+	memset(naa, 0, SCSI_NAA_SIZE);
 	for (const char *s = lu->serial; *s && nibble < 32; s++) {
 		int v = hex_value(*s);
 
@@ -128,11 +128,19 @@ static size_t naa_designator(const struct scsi_lu *lu, uint8_t *d)
 		naa[nibble / 2] |= (uint8_t)(nibble % 2 ? v : v << 4);
 		nibble++;
 	}
-	if (nibble == 7)
-		return 0;
 	put_be32(naa, get_be32(naa) | 0x60000000 |
 			      ((lu->company_id ? lu->company_id : LIO_COMPANY_ID) & 0xffffff) << 4);
-	return put_designator(d, 0x01, 0x03, 16);
+	return nibble != 7;
+}
+
+static size_t naa_designator(const struct scsi_lu *lu, uint8_t *d)
+{
+	uint8_t naa[SCSI_NAA_SIZE];
+
+	if (!scsi_lu_naa(lu, naa))
+		return 0;
+	memcpy(d + 4, naa, sizeof(naa));
+	return put_designator(d, 0x01, 0x03, sizeof(naa));
 }
 
 /* SPC-5 7.7, the designators of the target port: relative target port identifier (4h) and target port

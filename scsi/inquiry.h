@@ -16,6 +16,12 @@
 /* MAXIMUM ATOMIC TRANSFER LENGTH: scsi_lu.atomic_max, at most MAXIMUM TRANSFER LENGTH. */
 uint32_t scsi_atomic_max(const struct scsi_lu *lu);
 
+#define SCSI_NAA_SIZE 16 /* of an NAA IEEE Registered Extended designator */
+
+/* The NAA designator of page 83h in naa[SCSI_NAA_SIZE]; EXTENDED COPY names logical units by it. False: it
+ * has none, as its serial number has no hex digit. */
+bool scsi_lu_naa(const struct scsi_lu *lu, uint8_t *naa);
+
 /* The answer to cdb in buf, cut to the ALLOCATION LENGTH and to cap; *len: its bytes, 0 on error.
  * Returns the SCSI status, GOOD or CHECK CONDITION with *sense filled. */
 uint8_t scsi_inquiry(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,

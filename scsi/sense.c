@@ -89,7 +89,7 @@ struct scsi_sense scsi_sense_progress(struct scsi_sense what, uint64_t done, uin
 }
 
 /* SPC-5 4.4.2.4.2: SKSV, C/D, BPV and the bit pointer, then the field pointer; 4.4.2.4.4: SKSV, then the
- * progress indication. */
+ * progress indication; 4.4.2.4.5: as the first, with SD in place of C/D. */
 static void put_sense_key_specific(const struct scsi_sense *sense, uint8_t *p)
 {
 	p[0] = 0x80;
@@ -99,6 +99,8 @@ static void put_sense_key_specific(const struct scsi_sense *sense, uint8_t *p)
 	}
 	if (sense->field_in_cdb)
 		p[0] |= 0x40;
+	if (sense->field_in_segment)
+		p[0] |= 0x20;
 	if (sense->has_bit)
 		p[0] |= 0x08 | (sense->bit & 7);
 	put_be16(p + 1, sense->field);
@@ -117,14 +119,17 @@ static void build_fixed(const struct scsi_sense *sense, uint8_t *buf)
 		put_be32(buf + 3, (uint32_t)sense->info);
 	}
 	buf[7] = 18 - 8;
+	/* SPC-4 6.4.3.3: its third and fourth bytes */
+	if (sense->has_segment)
+		put_be16(buf + 8 + 2, sense->segment);
 	buf[12] = sense->asc;
 	buf[13] = sense->ascq;
 	if (sense->has_field || sense->has_progress)
 		put_sense_key_specific(sense, buf + 15);
 }
 
-/* SPC-5 4.4.2, with the information (4.4.2.2), sense key specific (4.4.2.4) and block commands (SBC-4
- * 4.18) descriptors. */
+/* SPC-5 4.4.2, with the information (4.4.2.2), command-specific information (4.4.2.3), sense key specific
+ * (4.4.2.4) and block commands (SBC-4 4.18) descriptors. */
 static void build_descriptors(const struct scsi_sense *sense, uint8_t *buf)
 {
 	uint8_t *p = buf + 8;
@@ -138,6 +143,13 @@ static void build_descriptors(const struct scsi_sense *sense, uint8_t *buf)
 		p[1] = 0x0a;
 		p[2] = 0x80; /* VALID */
 		put_be64(p + 4, sense->info);
+		p += 12;
+	}
+	if (sense->has_segment) {
+		p[0] = 0x01;
+		p[1] = 0x0a;
+		/* What has four bytes in fixed format is in the last four (SPC-5 4.4.2.3). */
+		put_be16(p + 4 + 4 + 2, sense->segment);
 		p += 12;
 	}
 	if (sense->has_field || sense->has_progress) {

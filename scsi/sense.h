@@ -17,6 +17,10 @@ struct scsi_sense {
 	uint16_t field;    /* byte number */
 	bool has_bit;
 	uint8_t bit;
+	bool field_in_segment; /* SD, with COPY ABORTED (SPC-5 4.4.2.4.5): the field pointer counts
+				* from the start of the segment descriptor */
+	bool has_segment; /* COMMAND-SPECIFIC INFORMATION: the number of a segment descriptor */
+	uint16_t segment;
 	bool has_progress; /* sense key specific: progress indication (SPC-5 4.4.2.4.4), instead of a
 			    * field pointer; with NO SENSE and NOT READY */
 	uint16_t progress; /* 65536ths */
