@@ -140,6 +140,7 @@ static void handle_requests(struct runner_dev *rdev)
 		rdev->parked = true;
 	if (req & RUNNER_REQ_STOP) {
 		rdev->stopping = true;
+		runner_visits_close(rdev);
 		atomic_store(&rdev->state, RUNNER_PAUSED);
 	}
 }
@@ -151,7 +152,7 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 	/* Announced first, looked at again after: whoever pushes after our look sees the flag. */
 	atomic_store(&rdev->sleeping, true);
 	if (!atomic_load(&rdev->requests) && !atomic_load(&rdev->cmds_done.top) &&
-	    !atomic_load(&rdev->ios_done.top))
+	    !atomic_load(&rdev->ios_done.top) && !atomic_load(&rdev->visits.arrived.top))
 		epoll_wait(rdev->epoll_fd, events, 2, timeout_ms);
 	atomic_store(&rdev->sleeping, false);
 }
@@ -160,6 +161,7 @@ void runner_cmdproc(struct runner_dev *rdev)
 {
 	bool busy;
 
+	runner_visits_open(rdev);
 	for (;;) {
 		busy = false;
 		if (atomic_load_explicit(&rdev->requests, memory_order_relaxed))
@@ -168,13 +170,14 @@ void runner_cmdproc(struct runner_dev *rdev)
 			busy |= drain_ring(rdev);
 		busy |= runner_io_reap(rdev);
 		busy |= runner_ops_reap(rdev);
+		busy |= runner_visits_reap(rdev);
 		runner_batch_flush(rdev);
 		tcmulib_processing_complete(rdev->dev);
 		if (busy)
 			continue;
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
 		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe &&
-		    !atomic_load(&rdev->reconfig_busy))
+		    !atomic_load(&rdev->reconfig_busy) && !atomic_load(&rdev->visits.guests))
 			return;
 		runner_sleep(rdev, runner_io_timeout(rdev));
 	}

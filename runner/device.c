@@ -57,9 +57,12 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	rdev->wake_fd = rdev->epoll_fd = -1;
 	rdev->batch_last = &rdev->batch_first;
 	rdev->bounce_last = &rdev->bounce_first;
+	rdev->copy_last = &rdev->copy_first;
 	list_init(&rdev->node);
 	list_init(&rdev->ranges);
 	list_init(&rdev->aborted);
+	list_init(&rdev->visits.node);
+	mpsc_init(&rdev->visits.arrived);
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);

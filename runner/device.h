@@ -15,14 +15,19 @@
 #include <stdint.h>
 
 #include "runner/registry.h"
+#include "runner/visit.h"
 #include "runner/wipe.h"
 #include "runner/workers.h"
 #include "scsi/lu.h"
+#include "scsi/xcopy.h"
 #include "tcmu-runner.h"
 #include "util/list.h"
 #include "util/mpsc.h"
 
 struct runner_cmd;
+struct runner_copy;
+
+#define RUNNER_COPY_RESULTS 4 /* copies whose outcome RECEIVE COPY RESULTS can fetch */
 
 enum runner_state {
 	RUNNER_DISCOVERED, /* known, its thread not yet started */
@@ -105,6 +110,13 @@ struct runner_dev {
 	struct list ranges;
 	unsigned int ranges_exclusive; /* in the list */
 	unsigned int ranges_waiting;
+
+	struct runner_visits visits; /* of other devices' threads: runner/visit.c */
+
+	struct runner_copy *copy;                   /* EXTENDED COPY that goes on, NULL: none */
+	struct runner_cmd *copy_first, **copy_last; /* waiting for its end: runner_cmd.next */
+	struct scsi_xcopy_result copy_results[RUNNER_COPY_RESULTS];
+	unsigned int copy_result_next; /* overwritten next */
 
 	void *bounce;
 	struct runner_cmd *bounce_owner;

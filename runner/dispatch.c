@@ -36,6 +36,8 @@ static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
 	[SCSI_READ_DEFECT_DATA] = runner_exec_read_defect_data,
 	[SCSI_SEND_DIAGNOSTIC] = runner_exec_send_diagnostic,
 	[SCSI_RECEIVE_DIAGNOSTIC_RESULTS] = runner_exec_receive_diagnostic_results,
+	[SCSI_EXTENDED_COPY] = runner_exec_extended_copy,
+	[SCSI_RECEIVE_COPY_RESULTS] = runner_exec_receive_copy_results,
 	[SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL] = runner_exec_prevent_allow_medium_removal,
 };
 

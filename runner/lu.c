@@ -35,6 +35,7 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
 		.caw_max = runner_caw_max(rdev),
 		.atomic_max = tcmu_dev_get_max_atomic_len(dev),
 		.lba_status = true, /* where the handler does not know, all is mapped */
+		.xcopy = rdev->handler->read && rdev->handler->write,
 		.sanitize = rdev->handler->write,
 		.reservations = true,
 		.absent = runner_absent_commands(),
