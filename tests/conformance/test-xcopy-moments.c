@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* EXTENDED COPY while units go, the daemon stops, and others want the same blocks. */
+#include "copies.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+struct removal {
+	pthread_t thread;
+	struct fake_dev *dev;
+	int ret;
+	_Atomic(bool) done;
+};
+
+static void *remove_it(void *arg)
+{
+	struct removal *r = arg;
+
+	r->ret = fake_dev_remove(r->dev);
+	atomic_store(&r->done, true);
+	return NULL;
+}
+
+static void begin_removal(struct removal *r, struct fake_dev *dev)
+{
+	r->dev = dev;
+	atomic_store(&r->done, false);
+	assert_int_equal(pthread_create(&r->thread, NULL, remove_it, r), 0);
+}
+
+static void end_removal(struct removal *r)
+{
+	pthread_join(r->thread, NULL);
+	assert_int_equal(r->ret, 0);
+}
+
+static void submit_long(struct fake_dev *dev, struct bg *cmd)
+{
+	struct list l;
+
+	list_begin(&l, 1, 0);
+	list_cscd(&l, a);
+	list_cscd(&l, b);
+	list_segment(&l, 0, 1, 0, 0, 8 * PIECE);
+	xcopy_submit(dev, cmd, &l);
+}
+
+/* The other unit goes while a piece is in it: it waits for that piece, and the copy ends. */
+static void other_goes(void **state)
+{
+	struct removal removal;
+	struct bg cmd;
+
+	(void)state;
+	two();
+	for (int source = 0; source < 2; source++) {
+		struct fake_dev *gone = source ? a : b, *stays = source ? b : a;
+		const char *name = source ? "a" : "b", *call = source ? "read" : "write";
+
+		hold(name, call);
+		submit_long(stays, &cmd);
+		reached(name, call, 1);
+		begin_removal(&removal, gone);
+		usleep(100000);
+		assert_false(atomic_load(&removal.done));
+		assert_false(atomic_load(&cmd.done));
+		let_go(name, call);
+		end_removal(&removal);
+		bg_wait(&cmd);
+		ASSERT_OUTCOME(outcome(&cmd.cmd), NOT_REACHABLE);
+		assert_int_equal(count(trace(name), call), 1);
+		ASSERT_OUTCOME(tur(stays), GOOD);
+		unlink(world_path(&w, "a.trace"));
+		unlink(world_path(&w, "b.trace"));
+		if (source)
+			a = lun("a", 1);
+		else
+			b = lun("b", 2);
+	}
+	/* and while no piece is in it: it does not wait at all */
+	hold("b", "write");
+	submit_long(b, &cmd);
+	reached("b", "write", 1);
+	reached("a", "read", 2);
+	usleep(50000); /* the second piece has been read */
+	assert_int_equal(fake_dev_remove(a), 0);
+	assert_false(atomic_load(&cmd.done));
+	let_go("b", "write");
+	bg_wait(&cmd);
+	ASSERT_OUTCOME(outcome(&cmd.cmd), NOT_REACHABLE);
+	assert_int_equal(fake_dev_remove(b), 0);
+}
+
+/* The unit that has the command goes: the command ends first. */
+static void manager_goes(void **state)
+{
+	struct removal removal;
+	struct bg cmd;
+
+	(void)state;
+	two();
+	hold("b", "write");
+	submit_long(a, &cmd);
+	reached("b", "write", 1);
+	begin_removal(&removal, a);
+	usleep(50000);
+	let_go("b", "write");
+	end_removal(&removal);
+	bg_wait(&cmd);
+	ASSERT_OUTCOME(outcome(&cmd.cmd), GOOD);
+	assert_blocks("b", 0, 8 * PIECE, 1, 0);
+	assert_int_equal(fake_dev_remove(b), 0);
+}
+
+/* The daemon stops: the next one does it all, unless that would be something else. */
+static void daemon_stops(void **state)
+{
+	struct bg cmd;
+	struct list l;
+
+	(void)state;
+	two();
+	hold("b", "write");
+	submit_long(a, &cmd);
+	reached("b", "write", 1);
+	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
+	usleep(100000);
+	let_go("b", "write");
+	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
+	bg_wait(&cmd);
+	/* b may have gone first, or a have been asked first */
+	assert_true(outcome(&cmd.cmd) == BUSY_STATUS || outcome(&cmd.cmd) == NOT_REACHABLE);
+	start_usual(TCMU_LED_HANDLERS);
+	ASSERT_OUTCOME(copy(a, a, b, 0, 0, 8 * PIECE), GOOD);
+	assert_blocks("b", 0, 8 * PIECE, 1, 0);
+
+	/* it reads where it has written: once is not as good as twice */
+	hold("a", "write");
+	list_begin(&l, 1, 0);
+	list_cscd(&l, a);
+	list_segment(&l, 0, 0, 0, 100, 8 * PIECE);
+	xcopy_submit(a, &cmd, &l);
+	reached("a", "write", 1);
+	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
+	usleep(100000);
+	let_go("a", "write");
+	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
+	bg_wait(&cmd);
+	ASSERT_OUTCOME(outcome(&cmd.cmd), GOOD);
+	assert_blocks("a", 100, 8 * PIECE, 1, 0);
+	start_usual(TCMU_LED_HANDLERS);
+	/* inside one unit, without an overlap: BUSY */
+	unlink(world_path(&w, "a.trace"));
+	number_blocks("a", 1);
+	hold("a", "write");
+	l.len = 16 + 32;
+	list_segment(&l, 0, 0, 0, 4096, 4 * PIECE);
+	xcopy_submit(a, &cmd, &l);
+	reached("a", "write", 1);
+	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
+	usleep(100000);
+	let_go("a", "write");
+	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
+	bg_wait(&cmd);
+	ASSERT_OUTCOME(outcome(&cmd.cmd), BUSY_STATUS);
+	start_usual(TCMU_LED_HANDLERS);
+	ASSERT_OUTCOME(xcopy(a, &l), GOOD);
+	assert_blocks("a", 4096, 4 * PIECE, 1, 0);
+	remove_two();
+}
+
+/* A COMPARE AND WRITE in the destination's range, or a format, is kept apart from the piece. */
+static void range_and_format(void **state)
+{
+	struct bg cmd, format;
+
+	(void)state;
+	two();
+	hold("b", "write");
+	submit_long(a, &cmd);
+	reached("b", "write", 1);
+	memset(format.buf, 0, sizeof(format.buf));
+	bg_submit(b, &format, CDB(0x04), FAKE_NONE); /* FORMAT UNIT: waits for the piece */
+	while (tur(b) == GOOD)
+		usleep(1000);
+	assert_false(atomic_load(&format.done));
+	let_go("b", "write");
+	bg_wait(&cmd);
+	ASSERT_OUTCOME(outcome(&cmd.cmd), DEVICE_FAILURE);
+	bg_wait(&format);
+	ASSERT_OUTCOME(outcome(&format.cmd), GOOD);
+	assert_true(medium_is("b", 0));
+	remove_two();
+}
+
+/* Copies in all directions while units come and go: for the sanitizers. */
+static void storm(void **state)
+{
+	static struct bg cmds[30];
+	struct fake_dev *c;
+	struct list l;
+
+	(void)state;
+	two();
+	for (unsigned int round = 0; round < 4; round++) {
+		struct fake_dev *ends[3];
+
+		c = lun("c", 3);
+		ends[0] = a;
+		ends[1] = b;
+		ends[2] = c;
+		for (unsigned int i = 0; i < 30; i++) {
+			struct fake_dev *whom = ends[i % 2];
+
+			list_begin(&l, 1, 0);
+			for (unsigned int n = 0; n < 3; n++)
+				list_cscd(&l, ends[n]);
+			list_segment(&l, (uint16_t)(i % 2), (uint16_t)(i / 2 % 3), 0, 100 * i, 70);
+			list_segment(&l, (uint16_t)(i / 3 % 3), (uint16_t)(i % 2), 0, 4000, 700);
+			xcopy_submit(whom, &cmds[i], &l);
+		}
+		assert_int_equal(fake_dev_remove(c), 0);
+		for (unsigned int i = 0; i < 30; i++) {
+			bg_wait(&cmds[i]);
+			assert_true(outcome(&cmds[i].cmd) == GOOD ||
+				    outcome(&cmds[i].cmd) == NOT_REACHABLE);
+		}
+	}
+	remove_two();
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, faults_open, faults_close)
+	const struct CMUnitTest tests[] = {
+		T(other_goes), T(manager_goes), T(daemon_stops), T(range_and_format), T(storm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) + world_failures();
+}
