@@ -140,6 +140,8 @@ static void abort_command(struct runner_cmd *rc)
 	if (rc->abort.asked)
 		return;
 	rc->abort.asked = true;
+	if (runner_copy_cancel(rc))
+		return;
 	if (runner_wipe_abandon(rc)) {
 		runner_op_answer(rc, TCMU_STS_ABORTED, runner_finish);
 		return;
@@ -161,8 +163,10 @@ void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr)
 		if (cmd) /* else its answer was on its way already */
 			abort_command(cmd->hm_private);
 	}
-	if (tmr->type == TMR_LUN_RESET)
+	if (tmr->type == TMR_LUN_RESET) {
 		runner_medium_reset(rdev);
+		runner_copy_reset(rdev);
+	}
 }
 
 /*

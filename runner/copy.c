@@ -160,7 +160,7 @@ static void write_granted(struct runner_cmd *cmd)
 static bool is_ready(struct copy_end *end, struct runner_dev *rdev)
 {
 	/* The gates of a command, in their order; a copy accesses the medium. */
-	return !runner_health_check(rdev, NULL, &end->sense) &&
+	return !runner_health_check(rdev, NULL, NULL, &end->sense) &&
 	       !runner_medium_check(rdev, NULL, &end->sense) &&
 	       (end->what == COPY_READ || !runner_write_check(rdev, &end->sense));
 }

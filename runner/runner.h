@@ -220,8 +220,8 @@ void runner_exec_receive_diagnostic_results(struct runner_cmd *rc);
 void runner_exec_extended_copy(struct runner_cmd *rc);        /* xcopy.c */
 void runner_exec_receive_copy_results(struct runner_cmd *rc); /* copyresults.c */
 
-/* xcopy.c: rc is aborted. Is it an EXTENDED COPY? Then it comes to its end after the piece that is under
- * way, and is answered as usual. */
+/* xcopy.c: rc is aborted. Is it a copy that waits or runs? Then it comes to its end at once, or after the
+ * piece that is under way, and is answered as usual. */
 bool runner_copy_cancel(struct runner_cmd *rc);
 /* copyresults.c: a logical unit reset has been carried out: nothing is kept for RECEIVE COPY RESULTS. */
 void runner_copy_reset(struct runner_dev *rdev);

@@ -41,7 +41,6 @@ struct runner_copy {
 struct xcopy_state {
 	uint8_t list_id;
 	bool has_id;
-	bool canceled;
 };
 static_assert(sizeof(struct xcopy_state) <= sizeof(((struct runner_cmd *)0)->state),
 	      "xcopy_state does not fit");
@@ -140,7 +139,7 @@ static bool is_repeatable(const struct runner_copy *c)
  */
 static bool stops_here(struct runner_copy *c)
 {
-	if (state_of(c->rc)->canceled)
+	if (c->rc->abort.asked)
 		end_with_sts(c, TCMU_STS_ABORTED);
 	else if (runner_hurry(c->rc) && is_repeatable(c))
 		end_with_sts(c, TCMU_STS_BUSY);
@@ -495,12 +494,31 @@ void runner_exec_extended_copy(struct runner_cmd *rc)
 		runner_finish(rc, TCMU_STS_OK);
 }
 
+/* Was it waiting for the copy before it? */
+static bool leave_queue(struct runner_cmd *rc)
+{
+	struct runner_dev *rdev = rc->rdev;
+
+	for (struct runner_cmd **at = &rdev->copy_first; *at; at = &(*at)->next) {
+		if (*at != rc)
+			continue;
+		*at = rc->next;
+		if (rdev->copy_last == &rc->next)
+			rdev->copy_last = at;
+		return true;
+	}
+	return false;
+}
+
 bool runner_copy_cancel(struct runner_cmd *rc)
 {
-	if (!rc->op || rc->op->id != SCSI_EXTENDED_COPY)
-		return false;
-	state_of(rc)->canceled = true;
-	return true;
+	const struct runner_copy *c = rc->rdev->copy;
+
+	if (leave_queue(rc)) {
+		runner_op_answer(rc, TCMU_STS_ABORTED, runner_finish);
+		return true;
+	}
+	return c && c->rc == rc;
 }
 
 /* ---- for RECEIVE COPY RESULTS ---- */

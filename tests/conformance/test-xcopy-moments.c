@@ -170,6 +170,37 @@ static void daemon_stops(void **state)
 	remove_two();
 }
 
+/* One that runs ends after the piece that is under way, one that waits for it at once. */
+static void aborted(void **state)
+{
+	struct fake_cmd *victims[2];
+	struct bg runs, waits;
+
+	(void)state;
+	two();
+	hold("b", "write");
+	submit_long(a, &runs);
+	reached("b", "write", 1);
+	submit_long(a, &waits);
+	usleep(50000);
+	victims[0] = &waits.cmd;
+	fake_ring_tmr(fake_dev_ring(a), 1, victims, 1); /* ABORT TASK */
+	bg_wait(&waits);
+	assert_false(atomic_load(&runs.done));
+	submit_long(a, &waits);
+	usleep(50000);
+	victims[0] = &runs.cmd;
+	victims[1] = &waits.cmd;
+	fake_ring_tmr(fake_dev_ring(a), 5, victims, 2); /* LOGICAL UNIT RESET */
+	bg_wait(&waits);
+	let_go("b", "write");
+	bg_wait(&runs);
+	assert_int_equal(count(trace("b"), "write"), 1);
+	ASSERT_OUTCOME(copy(a, a, b, 0, 0, 8 * PIECE), GOOD);
+	assert_blocks("b", 0, 8 * PIECE, 1, 0);
+	remove_two();
+}
+
 /* A COMPARE AND WRITE in the destination's range, or a format, is kept apart from the piece. */
 static void range_and_format(void **state)
 {
@@ -234,7 +265,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, faults_open, faults_close)
 	const struct CMUnitTest tests[] = {
-		T(other_goes), T(manager_goes), T(daemon_stops), T(range_and_format), T(storm),
+		T(other_goes), T(manager_goes),     T(daemon_stops),
+		T(aborted),    T(range_and_format), T(storm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + world_failures();
