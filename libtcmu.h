@@ -402,6 +402,24 @@ ssize_t tcmu_dev_read_attr(struct tcmu_device *dev, const char *name, char *buf,
 size_t tcmu_dev_read_wwn(struct tcmu_device *dev, const char *name, char *buf, size_t size);
 int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *val);
 
+/*
+ * Anything in the target's configfs, which is where the ports and the initiators are. path: below
+ * target/, "core/user_0/name/alua" or "iscsi/iqn.x/tpgt_1/acls".
+ *
+ * Any thread. They block, and may sleep uninterruptibly in the kernel: a directory cannot be looked
+ * into while something in it is being removed, and a removal may wait for the commands that are under
+ * way (a LUN's link, an ACL), or for the reply to REMOVED. So what waits for one of these on behalf of
+ * a command needs an end to its patience, unless it is about the storage object's own directory.
+ */
+/* A file, as tcmu_dev_read_attr(). A file with lists (alua/NAME/members) has NULs in it. */
+ssize_t tcmu_target_read(const char *path, char *buf, size_t size);
+/* Where a symbolic link leads, NUL-terminated. Its bytes or -errno (-EINVAL: not a link, -E2BIG: buf
+ * is too small). */
+ssize_t tcmu_target_link(const char *path, char *buf, size_t size);
+/* The names in a directory, in no order, each with its NUL, one behind the other. Bytes used or -errno
+ * (-E2BIG: there are more). */
+ssize_t tcmu_target_list(const char *path, char *buf, size_t size);
+
 /* ---- messages ------------------------------------------------------------------------------ */
 
 enum tcmu_log_level { TCMU_LOG_ERROR = 1, TCMU_LOG_WARN, TCMU_LOG_INFO, TCMU_LOG_DEBUG };

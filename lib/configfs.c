@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -74,6 +75,51 @@ int tcmu_configfs_write(const char *root, const char *path, const char *val)
 	int ret = join(full, sizeof(full), root, path);
 
 	return ret ? ret : write_text(full, val, strlen(val));
+}
+
+ssize_t tcmu_configfs_link(const char *root, const char *path, char *buf, size_t size)
+{
+	char full[PATH_MAX];
+	int ret = join(full, sizeof(full), root, path);
+	ssize_t n;
+
+	if (ret)
+		return ret;
+	if (!size)
+		return -EINVAL;
+	n = readlink(full, buf, size);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size)
+		return -E2BIG;
+	buf[n] = '\0';
+	return n;
+}
+
+ssize_t tcmu_configfs_list(const char *root, const char *path, char *buf, size_t size)
+{
+	AUTO_CLOSEDIR DIR *dir = NULL;
+	char full[PATH_MAX];
+	struct dirent *entry;
+	size_t used = 0;
+	int ret = join(full, sizeof(full), root, path);
+
+	if (ret)
+		return ret;
+	dir = opendir(full);
+	if (!dir)
+		return -errno;
+	while (errno = 0, (entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name) + 1;
+
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (len > size - used)
+			return -E2BIG;
+		memcpy(buf + used, entry->d_name, len);
+		used += len;
+	}
+	return errno ? -errno : (ssize_t)used;
 }
 
 int tcmu_configfs_parse_u64(const char *text, uint64_t *value)

@@ -17,6 +17,13 @@ ssize_t tcmu_configfs_read(const char *root, const char *path, char *buf, size_t
 /* Writes val with one write(2). 0 or -errno. */
 int tcmu_configfs_write(const char *root, const char *path, const char *val);
 
+/* Where the symbolic link root/path leads, NUL-terminated. Bytes or -errno, -E2BIG. */
+ssize_t tcmu_configfs_link(const char *root, const char *path, char *buf, size_t size);
+
+/* The names in the directory root/path, each with its NUL, one behind the other; bytes used or -errno,
+ * -E2BIG: there are more. */
+ssize_t tcmu_configfs_list(const char *root, const char *path, char *buf, size_t size);
+
 /*
  * dev_size, in bytes, from the text of "info": "... Config: CONFIG Size: BYTES MaxDataAreaMB: ..."
  * (target_core_user.c: tcmu_show_configfs_dev_params()). CONFIG may hold anything, so it is looked

@@ -71,6 +71,21 @@ int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *v
 	return ret ? ret : tcmu_kernel_ops.attr_write(dev->kernel, path, val);
 }
 
+ssize_t tcmu_target_read(const char *path, char *buf, size_t size)
+{
+	return tcmu_kernel_ops.target_read(path, buf, size);
+}
+
+ssize_t tcmu_target_link(const char *path, char *buf, size_t size)
+{
+	return tcmu_kernel_ops.target_link(path, buf, size);
+}
+
+ssize_t tcmu_target_list(const char *path, char *buf, size_t size)
+{
+	return tcmu_kernel_ops.target_list(path, buf, size);
+}
+
 int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *dev, const char *name)
 {
 	char attr[128], text[32], *end;

@@ -16,7 +16,8 @@
 #include "lib/uio.h"
 #include "util/cleanup.h"
 
-#define CONFIGFS_ROOT "/sys/kernel/config/target/core"
+#define TARGET_ROOT   "/sys/kernel/config/target"
+#define CONFIGFS_ROOT TARGET_ROOT "/core"
 
 struct look;
 
@@ -85,6 +86,21 @@ static int kernel_attr_write(struct tcmu_kernel *k, const char *path, const char
 {
 	(void)k;
 	return tcmu_configfs_write(CONFIGFS_ROOT, path, val);
+}
+
+static ssize_t kernel_target_read(const char *path, char *buf, size_t size)
+{
+	return tcmu_configfs_read(TARGET_ROOT, path, buf, size);
+}
+
+static ssize_t kernel_target_link(const char *path, char *buf, size_t size)
+{
+	return tcmu_configfs_link(TARGET_ROOT, path, buf, size);
+}
+
+static ssize_t kernel_target_list(const char *path, char *buf, size_t size)
+{
+	return tcmu_configfs_list(TARGET_ROOT, path, buf, size);
 }
 
 /* ---- finding devices ------------------------------------------------------------------------- */
@@ -367,4 +383,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.dev_kick = tcmu_uio_kick,
 	.attr_read = kernel_attr_read,
 	.attr_write = kernel_attr_write,
+	.target_read = kernel_target_read,
+	.target_link = kernel_target_link,
+	.target_list = kernel_target_list,
 };

@@ -4,7 +4,8 @@
  * implementation in the product; the tests link tests/ring/kernel-fake.c in its place.
  *
  * Threads: one connection belongs to the master thread, but dev_open .. dev_kick and attr_* may be
- * called from any thread at any time, also while the master is in another call.
+ * called from any thread at any time, also while the master is in another call; target_* also when
+ * there is no connection any more.
  * Results: 0 (or a count, or a descriptor) or -errno.
  */
 #ifndef LIB_KERNEL_H
@@ -95,6 +96,12 @@ struct tcmu_kernel_ops {
 	 * last newline is removed, the text NUL-terminated; bytes or -errno. */
 	ssize_t (*attr_read)(struct tcmu_kernel *k, const char *path, char *buf, size_t size);
 	int (*attr_write)(struct tcmu_kernel *k, const char *path, const char *val);
+
+	/* Anything below the configfs directory target/, without a connection: see tcmu_target_read(),
+	 * tcmu_target_link() and tcmu_target_list() in libtcmu.h. */
+	ssize_t (*target_read)(const char *path, char *buf, size_t size);
+	ssize_t (*target_link)(const char *path, char *buf, size_t size);
+	ssize_t (*target_list)(const char *path, char *buf, size_t size);
 };
 
 extern const struct tcmu_kernel_ops tcmu_kernel_ops;

@@ -8,38 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_GROUP "alua/default_tg_pt_gp/"
+
 struct fake_attr *fake_attr_find(struct fake_dev *dev, const char *name)
 {
-	for (struct fake_attr *a = dev->attrs; a; a = a->next)
-		if (!strcmp(a->name, name))
-			return a;
-	return NULL;
+	return fake_attr_in(dev->attrs, name);
 }
 
 void fake_attr_set(struct fake_dev *dev, const char *name, const char *fmt, ...)
 {
-	struct fake_attr *a = fake_attr_find(dev, name);
+	char val[FAKE_ATTR_MAX];
 	va_list ap;
 
-	if (!a) {
-		a = calloc(1, sizeof(*a));
-		snprintf(a->name, sizeof(a->name), "%s", name);
-		a->next = dev->attrs;
-		dev->attrs = a;
-	}
 	va_start(ap, fmt);
-	vsnprintf(a->val, sizeof(a->val), fmt, ap);
+	vsnprintf(val, sizeof(val), fmt, ap);
 	va_end(ap);
+	fake_attr_put(&dev->attrs, name, false, val);
 }
 
 void fake_attrs_free(struct fake_dev *dev)
 {
-	struct fake_attr *a = dev->attrs, *next;
-
-	for (; a; a = next) {
-		next = a->next;
-		free(a);
-	}
+	fake_attr_free_all(&dev->attrs);
 }
 
 void fake_attrs_init(struct fake_dev *dev, const struct fake_dev_cfg *cfg)
@@ -60,6 +49,20 @@ void fake_attrs_init(struct fake_dev *dev, const struct fake_dev_cfg *cfg)
 		{ "attrib/emulate_pr", "1" },
 		{ "attrib/enforce_pr_isids", "1" },
 		{ "attrib/force_pr_aptpl", "0" },
+		{ DEFAULT_GROUP "tg_pt_gp_id", "0" },
+		{ DEFAULT_GROUP "alua_access_state", "0" },
+		{ DEFAULT_GROUP "alua_access_status", "None" },
+		{ DEFAULT_GROUP "alua_access_type", "Implicit and Explicit" },
+		{ DEFAULT_GROUP "alua_support_active_nonoptimized", "1" },
+		{ DEFAULT_GROUP "alua_support_active_optimized", "1" },
+		{ DEFAULT_GROUP "alua_support_lba_dependent", "1" },
+		{ DEFAULT_GROUP "alua_support_offline", "1" },
+		{ DEFAULT_GROUP "alua_support_standby", "1" },
+		{ DEFAULT_GROUP "alua_support_transitioning", "1" },
+		{ DEFAULT_GROUP "alua_support_unavailable", "1" },
+		{ DEFAULT_GROUP "implicit_trans_secs", "0" },
+		{ DEFAULT_GROUP "preferred", "0" },
+		{ "statistics/scsi_dev/ports", "0" },
 		{ "wwn/vendor_id", "LIO-ORG" },
 		{ "wwn/revision", "0002" },
 		{ "wwn/company_id", "0x001405" },
@@ -80,11 +83,11 @@ void fake_attrs_init(struct fake_dev *dev, const struct fake_dev_cfg *cfg)
 	fake_attr_set(dev, "wwn/product_id", "%s\n", dev->name);
 	fake_attr_set(dev, "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: %s-serial\n",
 		      dev->name);
+	fake_attr_set(dev, DEFAULT_GROUP "members", "%s", "");
 	fake_attr_set(dev, "info", "%s", "");
 }
 
-/* "user_0/NAME/FILE": the device and FILE. */
-static struct fake_dev *find(struct fake_kernel *k, const char *path, const char **file)
+struct fake_dev *fake_configfs_find(struct fake_kernel *k, const char *path, const char **file)
 {
 	const char *name = path + strlen("user_0/");
 
@@ -105,10 +108,18 @@ static struct fake_dev *find(struct fake_kernel *k, const char *path, const char
 	return NULL;
 }
 
+/* "alua/GROUP/NAME"? */
+static bool is_in_group(const char *file, const char *name)
+{
+	const char *last = strrchr(file, '/');
+
+	return !strncmp(file, "alua/", 5) && last && !strcmp(last + 1, name);
+}
+
 int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, size_t size)
 {
 	const char *file;
-	struct fake_dev *dev = find(k, path, &file);
+	struct fake_dev *dev = fake_configfs_find(k, path, &file);
 	struct fake_attr *a = dev ? fake_attr_find(dev, file) : NULL;
 
 	if (!a)
@@ -126,6 +137,8 @@ int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, s
 	else if (!strcmp(file, "action/block_dev"))
 		snprintf(val, size, "%s\n",
 			 fake_ring_is_blocked(dev->ring) ? "blocked" : "unblocked");
+	else if (is_in_group(file, "members"))
+		return (int64_t)fake_members(a->val, val, size);
 	else
 		snprintf(val, size, "%.*s", (int)size - 1, a->val);
 	return (int64_t)strlen(val);
@@ -153,10 +166,39 @@ static bool is_reconfig(const char *file)
 	       !strcmp(file, "attrib/emulate_write_cache");
 }
 
+/* target_tg_pt_gp_alua_access_state_store(): it is an implicit transition, and takes the type for one. */
+static int64_t write_state(struct fake_dev *dev, const char *file, const char *val)
+{
+	size_t dir = (size_t)(strrchr(file, '/') + 1 - file);
+	const struct fake_attr *type;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%.*salua_access_type", (int)dir, file);
+	type = fake_attr_find(dev, path);
+	if (!type || !strstr(type->val, "Implicit"))
+		return -EINVAL;
+	fake_attr_set(dev, file, "%s\n", val);
+	snprintf(path, sizeof(path), "%.*salua_access_status", (int)dir, file);
+	fake_attr_set(dev, path, "Altered by Implicit ALUA\n");
+	return 0;
+}
+
+static int64_t write_status(struct fake_dev *dev, const char *file, const char *val)
+{
+	static const char *const texts[] = { "None", "Altered by Explicit STPG",
+					     "Altered by Implicit ALUA" };
+	int n = atoi(val);
+
+	if (n < 0 || n > 2)
+		return -EINVAL;
+	fake_attr_set(dev, file, "%s\n", texts[n]);
+	return 0;
+}
+
 int64_t fake_configfs_write(struct fake_kernel *k, const char *path, const char *val)
 {
 	const char *file;
-	struct fake_dev *dev = find(k, path, &file);
+	struct fake_dev *dev = fake_configfs_find(k, path, &file);
 	struct fake_attr *a = dev ? fake_attr_find(dev, file) : NULL;
 	int n = atoi(val);
 
@@ -171,6 +213,10 @@ int64_t fake_configfs_write(struct fake_kernel *k, const char *path, const char 
 	}
 	if (!strcmp(file, "control"))
 		return write_control(dev, val);
+	if (is_in_group(file, "alua_access_state"))
+		return write_state(dev, file, val);
+	if (is_in_group(file, "alua_access_status"))
+		return write_status(dev, file, val);
 	if (!strcmp(file, "action/block_dev")) {
 		if (n != 0 && n != 1)
 			return -EINVAL;

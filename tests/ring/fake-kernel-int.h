@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of fake-kernel.c, fake-serve.c and fake-configfs.c. */
+/* The inside of fake-kernel.c, fake-serve.c, fake-configfs.c and fake-target.c. */
 #ifndef TESTS_RING_FAKE_KERNEL_INT_H
 #define TESTS_RING_FAKE_KERNEL_INT_H
 
@@ -15,8 +15,9 @@
 
 struct fake_attr {
 	struct fake_attr *next;
-	char name[48];
-	char val[FAKE_ATTR_MAX];
+	bool link;
+	char *name;
+	char *val; /* of a link: where it leads */
 };
 
 /* A netlink command that a configfs writer waits for (struct tcmu_nl_cmd). */
@@ -73,6 +74,7 @@ struct fake_kernel {
 	int doorbell_ms, reply_ms, answer_ms;
 	uint32_t next_id;
 	struct fake_dev *devs[FAKE_MAX_DEVS]; /* by minor */
+	struct fake_attr *target;             /* below target/, but for what is the devices' own */
 	struct fake_client *clients[FAKE_MAX_CLIENTS];
 };
 
@@ -91,6 +93,17 @@ void fake_attr_set(struct fake_dev *dev, const char *name, const char *fmt, ...)
 /* path: user_0/NAME/FILE. -EAGAIN: the caller sleeps in the kernel, try again. */
 int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, size_t size);
 int64_t fake_configfs_write(struct fake_kernel *k, const char *path, const char *val);
+/* The device of user_0/NAME/FILE and FILE, or NULL. */
+struct fake_dev *fake_configfs_find(struct fake_kernel *k, const char *path, const char **file);
+
+/* fake-target.c; with the lock held. path: below target/. */
+struct fake_attr *fake_attr_in(struct fake_attr *list, const char *name);
+void fake_attr_put(struct fake_attr **list, const char *name, bool link, const char *val);
+void fake_attr_free_all(struct fake_attr **list);
+int64_t fake_target_op(struct fake_kernel *k, uint32_t op, const char *path, char *val,
+		       size_t size);
+/* alua/GROUP/members as the kernel writes it (target_core_configfs.c): a NUL behind each line. */
+size_t fake_members(const char *lines, char *val, size_t size);
 
 /* fake-serve.c */
 void *fake_serve(void *k);

@@ -99,6 +99,7 @@ void fake_kernel_free(struct fake_kernel *k)
 	pthread_cond_destroy(&k->cond);
 	pthread_mutex_destroy(&k->lock);
 	fake_verdicts_destroy(&k->v);
+	fake_attr_free_all(&k->target);
 	free(k);
 }
 

@@ -54,6 +54,19 @@ bool fake_dev_is_open(struct fake_dev *dev);
 bool fake_dev_attr(struct fake_dev *dev, const char *name, char *buf, size_t size);
 void fake_dev_set_attr(struct fake_dev *dev, const char *name, const char *val);
 
+/* ---- what else is below target/ (fake-target.c) ---- */
+
+/* path: "iscsi/iqn.x/tpgt_1/attrib/generate_node_acls". Directories are there while something is in
+ * them; a path that ends with '/' is a directory with nothing in it. */
+void fake_target_set(struct fake_kernel *k, const char *path, const char *val);
+void fake_target_set_link(struct fake_kernel *k, const char *path, const char *to);
+/* path and all that is below it. */
+void fake_target_remove(struct fake_kernel *k, const char *path);
+/* Maps the device as this LUN, "iscsi/iqn.x/tpgt_1", "lun_0", in its default_tg_pt_gp: the link, the
+ * relative target port identifier, the line in members. fabric: as the kernel spells it in members. */
+void fake_target_map(struct fake_dev *dev, const char *fabric, const char *tpg, const char *lun,
+		     unsigned int port);
+
 /* ---- the initiator (initiator.c) ---- */
 
 void fake_cmd_init(struct fake_cmd *cmd, const uint8_t *cdb, size_t cdb_len, enum fake_dir dir,

@@ -182,6 +182,10 @@ static int64_t dispatch(struct fake_kernel *k, struct fake_client *c, struct fak
 		return fake_configfs_read(k, req->path, rep->val, sizeof(rep->val));
 	case FAKE_OP_ATTR_WRITE:
 		return fake_configfs_write(k, req->path, req->val);
+	case FAKE_OP_TARGET_READ:
+	case FAKE_OP_TARGET_LINK:
+	case FAKE_OP_TARGET_LIST:
+		return fake_target_op(k, req->op, req->path, rep->val, sizeof(rep->val));
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -269,29 +269,79 @@ static int fake_dev_kick(int fd)
 	return 0;
 }
 
+/* ret: bytes of rep->val, or an error that is passed on. */
+static ssize_t put_text(int64_t ret, const struct fake_wire_reply *rep, char *buf, size_t size)
+{
+	size_t n = (size_t)ret;
+
+	if (ret < 0)
+		return ret;
+	if (!size)
+		return -EINVAL;
+	if (n && rep->val[n - 1] == '\n')
+		n--;
+	if (n >= size)
+		n = size - 1;
+	memcpy(buf, rep->val, n);
+	buf[n] = '\0';
+	return (ssize_t)n;
+}
+
 static ssize_t fake_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size)
 {
 	struct fake_wire_req req = { .op = FAKE_OP_ATTR_READ };
 	struct fake_wire_reply rep;
-	int64_t ret;
-	size_t n;
 
 	if (strlen(path) >= sizeof(req.path))
 		return -ENAMETOOLONG;
-	if (!size)
-		return -EINVAL;
 	strcpy(req.path, path);
-	ret = call(k, &req, &rep, NULL);
-	if (ret < 0)
-		return ret;
-	n = strnlen(rep.val, sizeof(rep.val));
-	if (n && rep.val[n - 1] == '\n')
-		n--;
-	if (n >= size)
-		n = size - 1;
-	memcpy(buf, rep.val, n);
-	buf[n] = '\0';
-	return (ssize_t)n;
+	return put_text(call(k, &req, &rep, NULL), &rep, buf, size);
+}
+
+/* As the kernel has no connection for these, they make one. */
+static int64_t target_call(enum fake_op op, const char *path, struct fake_wire_reply *rep)
+{
+	struct fake_wire_req req = { .op = op };
+	int64_t ret = -EIO;
+	int sock;
+
+	if (strlen(path) >= sizeof(req.path))
+		return -ENAMETOOLONG;
+	strcpy(req.path, path);
+	sock = connect_fake();
+	if (sock < 0)
+		return -EIO;
+	if (send(sock, &req, sizeof(req), MSG_NOSIGNAL) == sizeof(req) &&
+	    recv(sock, rep, sizeof(*rep), 0) == sizeof(*rep))
+		ret = rep->ret;
+	close(sock);
+	return ret;
+}
+
+static ssize_t fake_target_read(const char *path, char *buf, size_t size)
+{
+	struct fake_wire_reply rep;
+
+	return put_text(target_call(FAKE_OP_TARGET_READ, path, &rep), &rep, buf, size);
+}
+
+static ssize_t fake_target_link(const char *path, char *buf, size_t size)
+{
+	struct fake_wire_reply rep;
+
+	return put_text(target_call(FAKE_OP_TARGET_LINK, path, &rep), &rep, buf, size);
+}
+
+static ssize_t fake_target_list(const char *path, char *buf, size_t size)
+{
+	struct fake_wire_reply rep;
+	int64_t ret = target_call(FAKE_OP_TARGET_LIST, path, &rep);
+
+	if (ret > (int64_t)size)
+		return -E2BIG;
+	if (ret > 0)
+		memcpy(buf, rep.val, (size_t)ret);
+	return ret;
 }
 
 static int fake_attr_write(struct tcmu_kernel *k, const char *path, const char *val)
@@ -321,4 +371,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.dev_kick = fake_dev_kick,
 	.attr_read = fake_attr_read,
 	.attr_write = fake_attr_write,
+	.target_read = fake_target_read,
+	.target_link = fake_target_link,
+	.target_list = fake_target_list,
 };

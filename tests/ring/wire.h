@@ -27,6 +27,9 @@ enum fake_op {
 	FAKE_OP_MAP,
 	FAKE_OP_ATTR_READ,
 	FAKE_OP_ATTR_WRITE,
+	FAKE_OP_TARGET_READ,
+	FAKE_OP_TARGET_LINK,
+	FAKE_OP_TARGET_LIST,
 };
 
 struct fake_wire_req {

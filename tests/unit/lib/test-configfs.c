@@ -44,6 +44,48 @@ static void reading(void **state)
 	assert_int_equal(tcmu_configfs_read(root, "b", buf, sizeof(buf)), -ENOENT);
 }
 
+static void links(void **state)
+{
+	char path[128], buf[32];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/link", root);
+	assert_int_equal(symlink("../lun/lun_0", path), 0);
+	assert_int_equal(tcmu_configfs_link(root, "link", buf, sizeof(buf)), 12);
+	assert_string_equal(buf, "../lun/lun_0");
+	assert_int_equal(tcmu_configfs_link(root, "link", buf, 13), 12);
+	assert_int_equal(tcmu_configfs_link(root, "link", buf, 12), -E2BIG);
+	assert_int_equal(tcmu_configfs_link(root, "link", buf, 0), -EINVAL);
+	put("file", "");
+	assert_int_equal(tcmu_configfs_link(root, "file", buf, sizeof(buf)), -EINVAL);
+	assert_int_equal(tcmu_configfs_link(root, "none", buf, sizeof(buf)), -ENOENT);
+	unlink(path);
+}
+
+static void names(void **state)
+{
+	char path[128], buf[32];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/dir", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(tcmu_configfs_list(root, "dir", buf, sizeof(buf)), 0);
+	put("dir/one", "");
+	assert_int_equal(tcmu_configfs_list(root, "dir", buf, sizeof(buf)), 4);
+	assert_string_equal(buf, "one");
+	put("dir/three", "");
+	assert_int_equal(tcmu_configfs_list(root, "dir", buf, 10), 10);
+	assert_true(!memcmp(buf, "one\0three", 10) || !memcmp(buf, "three\0one", 10));
+	assert_int_equal(tcmu_configfs_list(root, "dir", buf, 9), -E2BIG);
+	assert_int_equal(tcmu_configfs_list(root, "none", buf, sizeof(buf)), -ENOENT);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/dir/%s", root, i ? "three" : "one");
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/dir", root);
+	rmdir(path);
+}
+
 static void writing(void **state)
 {
 	char buf[32], path[5000];
@@ -140,7 +182,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading),        cmocka_unit_test(writing),
 		cmocka_unit_test(public_helpers), cmocka_unit_test(sizes_in_info),
-		cmocka_unit_test(numbers),
+		cmocka_unit_test(numbers),        cmocka_unit_test(links),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);
