@@ -164,6 +164,7 @@
 #define ASC_INQUIRY_DATA_CHANGED                0x3f03
 #define ASC_INTERNAL_TARGET_FAILURE             0x4400
 #define ASC_MEDIUM_REMOVAL_PREVENTED            0x5302
+#define ASC_SET_TARGET_PORT_GROUPS_FAILED       0x670a
 
 /* ---- vital product data pages (SPC-5 7.7, SBC-4 6.6) ---------------------------------------- */
 

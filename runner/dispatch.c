@@ -38,6 +38,8 @@ static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
 	[SCSI_RECEIVE_DIAGNOSTIC_RESULTS] = runner_exec_receive_diagnostic_results,
 	[SCSI_EXTENDED_COPY] = runner_exec_extended_copy,
 	[SCSI_RECEIVE_COPY_RESULTS] = runner_exec_receive_copy_results,
+	[SCSI_REPORT_TARGET_PORT_GROUPS] = runner_exec_report_target_port_groups,
+	[SCSI_SET_TARGET_PORT_GROUPS] = runner_exec_set_target_port_groups,
 	[SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL] = runner_exec_prevent_allow_medium_removal,
 };
 
@@ -187,16 +189,25 @@ static bool gate_health(struct runner_cmd *rc)
 	return false;
 }
 
+/* What runner_lu() must find out to tell whether the row is enabled. */
+static unsigned int lu_for(const struct scsi_opcode *op)
+{
+	return op->flags & (SCSI_F_NEEDS_TPGS | SCSI_F_NEEDS_STPG) ? RUNNER_LU_PORTS : 0;
+}
+
 /* What this logical unit does not have. If it has others of the operation code, the service action is
  * what it lacks. */
 static void refuse_unknown(struct runner_cmd *rc)
 {
 	struct scsi_lu lu;
 
-	runner_lu(rc->rdev, &lu, false);
+	if (rc->op && rc->op->id == SCSI_SET_TARGET_PORT_GROUPS)
+		runner_tpg_say(rc->rdev, "no group has Explicit in its alua_access_type");
 	for (size_t i = 0; i < scsi_opcode_count; i++) {
-		if (scsi_opcodes[i].opcode == rc->pub.lib_cmd->cdb[0] &&
-		    scsi_opcode_enabled(&scsi_opcodes[i], &lu)) {
+		if (scsi_opcodes[i].opcode != rc->pub.lib_cmd->cdb[0] || &scsi_opcodes[i] == rc->op)
+			continue;
+		runner_lu(rc->rdev, &lu, lu_for(&scsi_opcodes[i]));
+		if (scsi_opcode_enabled(&scsi_opcodes[i], &lu)) {
 			runner_finish_cdb_field(rc, 1, 4);
 			return;
 		}
@@ -212,7 +223,7 @@ static bool is_enabled(struct runner_cmd *rc)
 		return false;
 	if (!(rc->op->flags & SCSI_F_NEEDS))
 		return true;
-	runner_lu(rc->rdev, &lu, false);
+	runner_lu(rc->rdev, &lu, lu_for(rc->op));
 	return scsi_opcode_enabled(rc->op, &lu);
 }
 

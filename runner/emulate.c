@@ -14,7 +14,7 @@
 
 #define BUFFER_SIZE 4096 /* of the largest answer here */
 
-void runner_answer(struct runner_cmd *rc, bool with_wwn,
+void runner_answer(struct runner_cmd *rc, unsigned int with_lu,
 		   uint8_t (*make)(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf,
 				   size_t cap, size_t *len, struct scsi_sense *sense))
 {
@@ -23,7 +23,7 @@ void runner_answer(struct runner_cmd *rc, bool with_wwn,
 	struct scsi_lu lu;
 	size_t len = 0;
 
-	runner_lu(rc->rdev, &lu, with_wwn);
+	runner_lu(rc->rdev, &lu, with_lu);
 	if (make(&lu, rc->pub.lib_cmd->cdb, buf, sizeof(buf), &len, &sense) == SAM_STAT_GOOD)
 		runner_finish_data(rc, buf, len);
 	else
@@ -70,33 +70,35 @@ void runner_exec_request_sense(struct runner_cmd *rc)
 	runner_finish_data(rc, buf, len);
 }
 
-/* Names and serial number are configfs files: read only for the pages that show them, so that the
+/* Names, serial number and ports are configfs files: read only for the pages that show them, so that the
  * frequent ones (B0h of every scan) cost nothing. */
-static bool inquiry_needs_wwn(const uint8_t *cdb)
+static unsigned int inquiry_needs(const uint8_t *cdb)
 {
 	bool evpd = cdb[1] & 1;
 
-	return !evpd || cdb[2] == 0x80 || cdb[2] == 0x83;
+	if (!evpd || cdb[2] == VPD_DEVICE_IDENTIFICATION)
+		return RUNNER_LU_WWN | RUNNER_LU_PORTS;
+	return cdb[2] == VPD_UNIT_SERIAL_NUMBER ? RUNNER_LU_WWN : 0;
 }
 
 void runner_exec_inquiry(struct runner_cmd *rc)
 {
-	runner_answer(rc, inquiry_needs_wwn(rc->pub.lib_cmd->cdb), scsi_inquiry);
+	runner_answer(rc, inquiry_needs(rc->pub.lib_cmd->cdb), scsi_inquiry);
 }
 
 void runner_exec_read_capacity_10(struct runner_cmd *rc)
 {
-	runner_answer(rc, false, scsi_read_capacity_10);
+	runner_answer(rc, 0, scsi_read_capacity_10);
 }
 
 void runner_exec_read_capacity_16(struct runner_cmd *rc)
 {
-	runner_answer(rc, false, scsi_read_capacity_16);
+	runner_answer(rc, 0, scsi_read_capacity_16);
 }
 
 void runner_exec_report_opcodes(struct runner_cmd *rc)
 {
-	runner_answer(rc, false, scsi_report_opcodes);
+	runner_answer(rc, RUNNER_LU_PORTS, scsi_report_opcodes);
 }
 
 /* What LIO carries out, whatever the fabric (target_core_tmr.c): the others it refuses. */

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "runner/device.h"
+#include "runner/ports.h"
 #include "runner/runner.h"
 
-void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
+void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 {
 	struct tcmu_device *dev = rdev->dev;
 	char company_id[16] = "";
@@ -44,7 +45,9 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn)
 		.revision = "0002",
 	};
 	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev), sizeof(lu->name));
-	if (!with_wwn)
+	if (with & RUNNER_LU_PORTS)
+		runner_ports_lu(dev, lu);
+	if (!(with & RUNNER_LU_WWN))
 		return;
 	tcmu_dev_read_wwn(dev, "vpd_unit_serial", lu->serial, sizeof(lu->serial));
 	tcmu_dev_read_wwn(dev, "vendor_id", lu->vendor, sizeof(lu->vendor));

@@ -80,9 +80,12 @@ void runner_mode_load(struct runner_dev *rdev)
 
 /* ---- commands ---- */
 
+/* The Control Extension page (0Ah/01h) has IALUAE, by which TPGS is asked for. */
 void runner_exec_mode_sense(struct runner_cmd *rc)
 {
-	runner_answer(rc, false, scsi_mode_sense);
+	const uint8_t *cdb = rc->pub.lib_cmd->cdb;
+
+	runner_answer(rc, cdb[3] ? RUNNER_LU_PORTS : 0, scsi_mode_sense);
 }
 
 static void ended(struct runner_cmd *rc, int sts)
@@ -135,7 +138,7 @@ void runner_exec_mode_select(struct runner_cmd *rc)
 	size_t len;
 
 	memset(state_of(rc), 0, sizeof(struct mode_state));
-	runner_lu(rc->rdev, &lu, false);
+	runner_lu(rc->rdev, &lu, RUNNER_LU_PORTS);
 	len = tcmu_memcpy_from_iovec(list, sizeof(list), cmd->iovec, cmd->iov_cnt);
 	if (scsi_mode_select(&lu, cmd->cdb, list, len, &change, &sense) != SAM_STAT_GOOD) {
 		runner_finish_sense(rc, &sense);

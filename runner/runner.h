@@ -96,8 +96,10 @@ void runner_finish_cdb_field(struct runner_cmd *rc, uint16_t byte, int bit);
 /* Ends it with MISCOMPARE; offset: of the first byte that differs, in what was compared. */
 void runner_finish_miscompare(struct runner_cmd *rc, uint64_t offset);
 
-/* The command's logical unit. Filled on demand: with_wwn also reads wwn/ from configfs. */
-void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, bool with_wwn);
+/* The command's logical unit. What is in configfs is read only when it is asked for. */
+#define RUNNER_LU_WWN   (1u << 0) /* wwn/: names and serial number */
+#define RUNNER_LU_PORTS (1u << 1) /* alua/: TPGS, and the port where there is but one */
+void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with);
 /* scsi_lu.absent: the commands that the dispatcher has no executor for. */
 uint64_t runner_absent_commands(void);
 
@@ -216,6 +218,10 @@ void runner_exec_log_sense(struct runner_cmd *rc);   /* logsense.c, all below */
 void runner_exec_read_defect_data(struct runner_cmd *rc);
 void runner_exec_send_diagnostic(struct runner_cmd *rc);
 void runner_exec_receive_diagnostic_results(struct runner_cmd *rc);
+void runner_exec_report_target_port_groups(struct runner_cmd *rc); /* tpg.c, all below */
+void runner_exec_set_target_port_groups(struct runner_cmd *rc);
+/* Logs that SET TARGET PORT GROUPS was refused, now and then. Any thread. */
+void runner_tpg_say(struct runner_dev *rdev, const char *why);
 
 void runner_exec_extended_copy(struct runner_cmd *rc);        /* xcopy.c */
 void runner_exec_receive_copy_results(struct runner_cmd *rc); /* copyresults.c */
@@ -227,7 +233,7 @@ bool runner_copy_cancel(struct runner_cmd *rc);
 void runner_copy_reset(struct runner_dev *rdev);
 
 /* Answers with what make() (of scsi/) makes of the CDB. emulate.c */
-void runner_answer(struct runner_cmd *rc, bool with_wwn,
+void runner_answer(struct runner_cmd *rc, unsigned int with_lu,
 		   uint8_t (*make)(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf,
 				   size_t cap, size_t *len, struct scsi_sense *sense));
 

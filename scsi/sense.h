@@ -41,6 +41,7 @@ extern const struct scsi_sense SCSI_SENSE_SOFTWARE_WRITE_PROTECTED; /* 07/27/02 
 extern const struct scsi_sense SCSI_SENSE_WRITE_ERROR;
 extern const struct scsi_sense SCSI_SENSE_READ_ERROR;
 extern const struct scsi_sense SCSI_SENSE_TARGET_FAILURE;
+extern const struct scsi_sense SCSI_SENSE_SET_TPGS_FAILED; /* 04/67/0A */
 extern const struct scsi_sense SCSI_SENSE_PARAM_LIST_LENGTH;
 extern const struct scsi_sense SCSI_SENSE_INVALID_OPCODE;
 extern const struct scsi_sense SCSI_SENSE_LBA_OUT_OF_RANGE;

@@ -77,6 +77,36 @@ ssize_t tcmu_dev_read_attr(struct tcmu_device *d, const char *name, char *buf, s
 	return -ENOENT;
 }
 
+ssize_t tcmu_target_read(const char *path, char *buf, size_t size)
+{
+	(void)path, (void)buf, (void)size;
+	return -ENOENT;
+}
+
+ssize_t tcmu_target_link(const char *path, char *buf, size_t size)
+{
+	(void)path, (void)buf, (void)size;
+	return -ENOENT;
+}
+
+ssize_t tcmu_target_list(const char *path, char *buf, size_t size)
+{
+	(void)path, (void)buf, (void)size;
+	return -ENOENT;
+}
+
+int tcmu_dev_write_attr(struct tcmu_device *d, const char *name, const char *val)
+{
+	(void)d, (void)name, (void)val;
+	return -ENOENT;
+}
+
+int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *d, const char *name)
+{
+	(void)d, (void)name;
+	return -ENOENT;
+}
+
 static uint8_t note;
 
 uint8_t tcmulib_device_note(struct tcmu_device *d)
