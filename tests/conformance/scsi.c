@@ -24,6 +24,7 @@ static const struct {
 	[EXPECT_NO_SAVING] = { "SAVING PARAMETERS NOT SUPPORTED", 5, 0x39, 0 },
 	[EXPECT_MISCOMPARE] = { "MISCOMPARE DURING VERIFY OPERATION", 0xe, 0x1d, 0 },
 	[EXPECT_WRITE_PROTECTED] = { "WRITE PROTECTED", 7, 0x27, 0 },
+	[EXPECT_STPG_FAILED] = { "SET TARGET PORT GROUPS COMMAND FAILED", 4, 0x67, 0x0a },
 };
 
 int scsi_setup(void **state)
@@ -100,6 +101,11 @@ const char *scsi_backing(void)
 const char *scsi_path(const char *name)
 {
 	return world_path(&w, name);
+}
+
+bool scsi_logged(const char *text)
+{
+	return proc_said(&w.d, text);
 }
 
 static void parse_sense(const uint8_t *s, uint8_t *key, uint8_t *asc, uint8_t *ascq)

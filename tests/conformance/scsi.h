@@ -25,6 +25,7 @@ enum expect {
 	EXPECT_NO_SAVING,       /* 05/39/00 */
 	EXPECT_MISCOMPARE,      /* 0E/1D/00 */
 	EXPECT_WRITE_PROTECTED, /* 07/27/00 */
+	EXPECT_STPG_FAILED,     /* 04/67/0A */
 };
 
 /* A row of a table: what is sent, and what must come of it. */
@@ -49,6 +50,7 @@ struct fake_dev *scsi_lun_on(const char *name, const char *config, uint64_t size
 struct fake_dev *scsi_dev(void); /* the one of the fixture */
 const char *scsi_backing(void);  /* its file */
 const char *scsi_path(const char *name);
+bool scsi_logged(const char *text); /* has the daemon written this to its log? */
 
 /* Sends it; fails the test when the outcome is another one. data: the buffer, or NULL for one of its
  * own that is filled with fill. The command with its results (static). */
