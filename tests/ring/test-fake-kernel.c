@@ -229,6 +229,42 @@ static void attributes(void **state)
 	only(FAKE_V_NONE);
 }
 
+/* What is below target/, the members of a group as the kernel writes them, a state's change. */
+static void target(void **state)
+{
+	static const char two[] = "iSCSI/iqn.x/tpgt_1/lun_0\n\0iSCSI/iqn.x/tpgt_1/lun_1\n";
+	static const char group[] = "user_0/a/alua/default_tg_pt_gp/alua_access_state";
+	struct fake_dev *dev;
+	char text[512];
+
+	(void)state;
+	start();
+	assert_int_equal(create(&dev), 0);
+	fake_target_map(dev, "iSCSI", "iscsi/iqn.x/tpgt_1", "lun_0", 1);
+	fake_target_map(dev, "iSCSI", "iscsi/iqn.x/tpgt_1", "lun_1", 2);
+	assert_int_equal(ops->target_list("core/user_0/a/alua", text, sizeof(text)), 17);
+	assert_string_equal(text, "default_tg_pt_gp");
+	assert_int_equal(ops->target_list("core/user_0/a/alua", text, 16), -E2BIG);
+	assert_int_equal(ops->target_list("core/user_0/b/alua", text, sizeof(text)), -ENOENT);
+	assert_int_equal(ops->target_read("core/user_0/a/alua/default_tg_pt_gp/members", text, 512),
+			 sizeof(two));
+	assert_memory_equal(text, two, sizeof(two));
+	assert_int_equal(ops->target_list("iscsi/iqn.x/tpgt_1", text, sizeof(text)), 9);
+	assert_int_equal(ops->target_list("iscsi/iqn.x/tpgt_1/acls", text, sizeof(text)), 0);
+	assert_true(ops->target_link("iscsi/iqn.x/tpgt_1/lun/lun_1/port", text, 512) > 0);
+	assert_non_null(strstr(text, "/target/core/user_0/a"));
+	assert_int_equal(ops->target_read("iscsi/iqn.x/tpgt_1/lun/lun_1/port", text, 512), -EINVAL);
+	assert_int_equal(ops->attr_write(s.k, group, "1"), 0);
+	assert_int_equal(ops->attr_read(s.k, group, text, sizeof(text)), 1);
+	assert_string_equal(text, "1");
+	fake_dev_set_attr(dev, "alua/default_tg_pt_gp/alua_access_type", "Explicit");
+	assert_int_equal(ops->attr_write(s.k, group, "0"), -EINVAL);
+	fake_target_remove(k, "iscsi/iqn.x");
+	assert_int_equal(ops->target_list("iscsi/iqn.x/tpgt_1", text, sizeof(text)), -ENOENT);
+	stop();
+	only(FAKE_V_NONE);
+}
+
 static void refused(void **state)
 {
 	struct fake_dev *dev;
@@ -455,10 +491,10 @@ static void edges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(whole_life),     T(attributes), T(refused),       T(refused_while_open),
-		T(wrong_reply),    T(no_reply),   T(lost_doorbell), T(found_at_start),
-		T(overflow),       T(released),   T(edges),         T(unnoticed_reset),
-		T(answered_again),
+		T(whole_life),         T(attributes),     T(target),   T(refused),
+		T(refused_while_open), T(wrong_reply),    T(no_reply), T(lost_doorbell),
+		T(found_at_start),     T(overflow),       T(released), T(edges),
+		T(unnoticed_reset),    T(answered_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
