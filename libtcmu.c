@@ -80,12 +80,12 @@ int tcmulib_device_stop(struct tcmu_device *dev)
 	return tcmu_device_stop(dev);
 }
 
-uint8_t tcmulib_device_note(struct tcmu_device *dev)
+uint16_t tcmulib_device_note(struct tcmu_device *dev)
 {
 	return tcmu_ring_note(&dev->ring);
 }
 
-void tcmulib_device_set_note(struct tcmu_device *dev, uint8_t note)
+void tcmulib_device_set_note(struct tcmu_device *dev, uint16_t note)
 {
 	tcmu_ring_set_note(&dev->ring, note);
 }

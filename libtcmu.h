@@ -284,11 +284,11 @@ enum tcmulib_ring_state tcmulib_ring_state(struct tcmu_device *dev);
 /* Why the ring is parked (a sentence), or NULL. Owned by the library. */
 const char *tcmulib_ring_reason(struct tcmu_device *dev);
 
-/* A byte that lives as long as the device in the kernel, across processes: 0 until one sets it. For what
+/* Two bytes that live as long as the device in the kernel, across processes: 0 until one sets it. For what
  * initiators rely on and no restart may change (is the write cache off?). Only while the ring is
  * started; 0 and no effect otherwise. */
-uint8_t tcmulib_device_note(struct tcmu_device *dev);
-void tcmulib_device_set_note(struct tcmu_device *dev, uint8_t note);
+uint16_t tcmulib_device_note(struct tcmu_device *dev);
+void tcmulib_device_set_note(struct tcmu_device *dev, uint16_t note);
 
 /* Leaves the ring in order for a successor: with nothing in flight, marks it cleanly stopped and
  * stops consuming. -EBUSY while commands are in flight. Called by tcmulib_device_release() too. */

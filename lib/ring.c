@@ -230,12 +230,12 @@ static bool has_note(const struct tcmu_ring *ring)
 	return ring->state == TCMULIB_RING_RUNNING || ring->state == TCMULIB_RING_DRAINING;
 }
 
-uint8_t tcmu_ring_note(const struct tcmu_ring *ring)
+uint16_t tcmu_ring_note(const struct tcmu_ring *ring)
 {
 	return has_note(ring) ? ring_scratch(ring)->note : 0;
 }
 
-void tcmu_ring_set_note(struct tcmu_ring *ring, uint8_t note)
+void tcmu_ring_set_note(struct tcmu_ring *ring, uint16_t note)
 {
 	if (has_note(ring))
 		ring_scratch(ring)->note = note;

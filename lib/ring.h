@@ -52,8 +52,8 @@ struct tcmu_ring_scratch {
 	uint16_t version;
 	uint16_t state; /* enum tcmu_ring_mark */
 	uint32_t pos;   /* with CLEAN equal to cmd_tail, unless somebody else served in between */
-	uint8_t note;   /* the program's: tcmulib_device_set_note() */
-	uint8_t reserved[47]; /* for a journal of answers under way */
+	uint16_t note;  /* the program's: tcmulib_device_set_note() */
+	uint8_t reserved[46]; /* for a journal of answers under way */
 };
 static_assert(sizeof(struct tcmu_ring_scratch) == 60, "fits the mailbox");
 
@@ -138,8 +138,8 @@ int tcmu_ring_start(struct tcmu_ring *ring);
 int tcmu_ring_stop(struct tcmu_ring *ring);
 
 /* The program's byte in the mailbox; 0 and no effect unless the ring runs or drains. */
-uint8_t tcmu_ring_note(const struct tcmu_ring *ring);
-void tcmu_ring_set_note(struct tcmu_ring *ring, uint8_t note);
+uint16_t tcmu_ring_note(const struct tcmu_ring *ring);
+void tcmu_ring_set_note(struct tcmu_ring *ring, uint16_t note);
 
 /* Frees the tables. The mapping is the caller's. Idempotent. */
 void tcmu_ring_detach(struct tcmu_ring *ring);

@@ -107,15 +107,15 @@ int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *d, const char *name)
 	return -ENOENT;
 }
 
-static uint8_t note;
+static uint16_t note;
 
-uint8_t tcmulib_device_note(struct tcmu_device *d)
+uint16_t tcmulib_device_note(struct tcmu_device *d)
 {
 	(void)d;
 	return note;
 }
 
-void tcmulib_device_set_note(struct tcmu_device *d, uint8_t n)
+void tcmulib_device_set_note(struct tcmu_device *d, uint16_t n)
 {
 	(void)d;
 	note = n;
