@@ -14,7 +14,7 @@
 #define CONTROL_QAM     0x10
 #define CONTROL_IALUAE  0x01
 #define IE_MRIE_REQUEST 0x06
-#define LBP_DESCRIPTORS 16
+#define LBP_SITUA       0x01
 #define LBP_ENABLED     0x80
 
 /* ---- SBC-4 6.5, Read-Write Error Recovery mode page: nothing is recovered here; LBPERE ---- */
@@ -112,7 +112,8 @@ static void informational_exceptions(const struct scsi_lu *lu,
 /* ---- SBC-4 6.5, Logical Block Provisioning mode page ---- */
 
 /* THRESHOLD RESOURCE as in the log page 0Ch and its THRESHOLD ARMING: soft thresholds on what is
- * available (decreasing) and used (increasing). SBC-4 4.7.3.7, valid combinations. */
+ * available (decreasing) and used (increasing). SBC-4 4.7.3.7, valid combinations. SITUA: a unit attention
+ * is for a single I_T nexus, since nothing here knows them: for whoever comes next. */
 static const uint8_t threshold_kind[SCSI_THRESHOLD_COUNT][2] = {
 	[SCSI_THRESHOLD_AVAILABLE] = { 0x01, 0x00 },
 	[SCSI_THRESHOLD_USED] = { 0x02, 0x01 },
@@ -122,8 +123,9 @@ static void provisioning(const struct scsi_lu *lu, const struct scsi_mode_values
 			 uint8_t *page)
 {
 	(void)lu;
+	page[4] = LBP_SITUA;
 	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {
-		uint8_t *desc = page + LBP_DESCRIPTORS + 8 * i;
+		uint8_t *desc = page + SCSI_MODE_THRESHOLD_AT(i);
 
 		desc[0] = threshold_kind[i][1];
 		if (values->threshold[i].enabled)
@@ -136,7 +138,7 @@ static void provisioning(const struct scsi_lu *lu, const struct scsi_mode_values
 static void take_provisioning(const uint8_t *page, struct scsi_mode_values *values)
 {
 	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {
-		const uint8_t *desc = page + LBP_DESCRIPTORS + 8 * i;
+		const uint8_t *desc = page + SCSI_MODE_THRESHOLD_AT(i);
 
 		values->threshold[i].enabled = desc[0] & LBP_ENABLED;
 		values->threshold[i].count = get_be32(desc + 4);
@@ -148,7 +150,7 @@ static void provisioning_changeable(const struct scsi_lu *lu, uint8_t *mask)
 	if (lu->mode_fixed)
 		return;
 	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {
-		uint8_t *desc = mask + LBP_DESCRIPTORS + 8 * i;
+		uint8_t *desc = mask + SCSI_MODE_THRESHOLD_AT(i);
 
 		desc[0] = LBP_ENABLED;
 		put_be32(desc + 4, UINT32_MAX);
@@ -194,7 +196,7 @@ static const struct scsi_mode_page pages[] = {
 	{
 		.code = MODE_PAGE_INFORMATIONAL_EXCEPTIONS,
 		.subpage = MODE_SUBPAGE_LOGICAL_BLOCK_PROVISIONING,
-		.size = LBP_DESCRIPTORS + 8 * SCSI_THRESHOLD_COUNT,
+		.size = SCSI_MODE_THRESHOLD_AT(SCSI_THRESHOLD_COUNT),
 		.put = provisioning,
 		.take = take_provisioning,
 		.changeable = provisioning_changeable,

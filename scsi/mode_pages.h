@@ -11,6 +11,9 @@
 
 #define SCSI_MODE_PAGE_MAX 32 /* bytes of the longest page */
 
+/* Where the descriptor of a threshold begins in the Logical Block Provisioning page (SBC-4 6.5). */
+#define SCSI_MODE_THRESHOLD_AT(which) (16 + 8 * (which))
+
 #define SCSI_MODE_PS  0x80 /* in byte 0 of a page */
 #define SCSI_MODE_SPF 0x40
 

@@ -240,6 +240,11 @@ static void thresholds(void **state)
 	s.list[at + 17] = 2;
 	send(&s);
 	assert_bad_param(&s, (unsigned int)at + 17, 1);
+	/* SITUA too: nobody knows the I_T nexuses. */
+	s.list[at + 17] = 1;
+	s.list[at + 4] = 0;
+	send(&s);
+	assert_bad_param(&s, (unsigned int)at + 4, 0);
 }
 
 static void fixed_modes_are_refused(void **state)

@@ -286,8 +286,8 @@ static void informational_exceptions_page(void **state)
 static void provisioning_page(void **state)
 {
 	static const uint8_t expected[32] = {
-		0x5c, 0x02, 0, 28, [16] = 0x80, 0x01, 0, 0, 0, 0, 0x12, 0x34, /* available */
-		0x01, 0x02, 0, 0,  0x56,        0x78, 0, 0,                   /* used */
+		0x5c, 0x02, 0, 28, 0x01, [16] = 0x80, 0x01, 0, 0, 0, 0, 0x12, 0x34, /* available */
+		0x01, 0x02, 0, 0,  0x56, 0x78,        0,    0,                      /* used */
 	};
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
