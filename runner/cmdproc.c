@@ -177,7 +177,8 @@ void runner_cmdproc(struct runner_dev *rdev)
 			continue;
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
 		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe &&
-		    !atomic_load(&rdev->reconfig_busy) && !atomic_load(&rdev->visits.guests))
+		    !rdev->thresholds.asking && !atomic_load(&rdev->reconfig_busy) &&
+		    !atomic_load(&rdev->visits.guests))
 			return;
 		runner_sleep(rdev, runner_io_timeout(rdev));
 	}

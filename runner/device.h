@@ -19,6 +19,7 @@
 #include "runner/wipe.h"
 #include "runner/workers.h"
 #include "scsi/lu.h"
+#include "scsi/sense.h"
 #include "scsi/xcopy.h"
 #include "tcmu-runner.h"
 #include "util/list.h"
@@ -54,8 +55,22 @@ enum runner_reply {
 };
 
 /* Unit attentions. */
-#define RUNNER_UA_CAPACITY_CHANGED (1u << 0) /* 2A/09 */
-#define RUNNER_UA_MODE_CHANGED     (1u << 1) /* 2A/01 */
+#define RUNNER_UA_CAPACITY_CHANGED (1u << 0)             /* 2A/09 */
+#define RUNNER_UA_MODE_CHANGED     (1u << 1)             /* 2A/01 */
+#define RUNNER_UA_THRESHOLD(which) (1u << (2 + (which))) /* 38/07, SCSI_THRESHOLD_* */
+
+/* Logical block provisioning thresholds: runner/threshold.c. Their settings are in the mode values. */
+struct runner_thresholds {
+	bool known;   /* the handler knows how much storage there is */
+	bool watched; /* one is enabled, and told of */
+	bool asking, again;
+	bool timing;
+	bool failed; /* the last answer, which was said */
+	bool armed[SCSI_THRESHOLD_COUNT];
+	uint64_t written;         /* bytes since it was asked */
+	uint64_t used, available; /* bytes: the answer, a worker's while it is asked */
+	struct tcmur_io ask, timer;
+};
 
 struct runner_dev {
 	struct tcmu_device *dev;
@@ -96,6 +111,7 @@ struct runner_dev {
 	enum runner_health health;
 	bool saves; /* the storage has a place for saved mode pages */
 	struct scsi_mode_values mode_saved, mode_default;
+	struct runner_thresholds thresholds;
 
 	/* Aborted commands whose operation is with the handler, by the time at which they are answered
 	 * all the same: runner/abort.c. */
@@ -156,8 +172,8 @@ void runner_dev_wake(struct runner_dev *rdev);
 bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind);
 /* The next command that may report it gets this unit attention, RUNNER_UA_*. Any thread. */
 void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua);
-/* Takes one that waits: its additional sense code as asc << 8 | ascq, 0 if there is none. */
-unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev);
+/* Takes one that waits into *sense; false if there is none. */
+bool runner_dev_take_unit_attention(struct runner_dev *rdev, struct scsi_sense *sense);
 
 /* runner/note.c, on the device's thread. Sets WCE, also for the daemon that comes after this one:
  * initiators do not notice a restart. */
@@ -170,6 +186,18 @@ void runner_note_restore(struct runner_dev *rdev);
 void runner_mode_load(struct runner_dev *rdev);
 /* runner/mode.c: makes these the current values; neither flushes nor writes the note. */
 void runner_mode_apply(struct runner_dev *rdev, const struct scsi_mode_values *values);
+
+/* runner/threshold.c, on the device's thread. After open(), before the mode values are set: asks the handler
+ * whether it knows how much storage there is. May block. */
+void runner_thresholds_open(struct runner_dev *rdev);
+/* THRESHOLD EXPONENT, 0: there are no thresholds. */
+uint8_t runner_threshold_exponent(const struct runner_dev *rdev);
+/* rdev->mode has changed; before: what was. */
+void runner_thresholds_changed(struct runner_dev *rdev, const struct scsi_mode_values *before);
+/* While they are watched: so many blocks are going to be written. */
+void runner_thresholds_written(struct runner_dev *rdev, uint64_t blocks);
+/* The handler has just said so many bytes. */
+void runner_thresholds_check(struct runner_dev *rdev, uint64_t used, uint64_t available);
 
 static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
 {

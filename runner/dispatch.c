@@ -155,16 +155,12 @@ void runner_finish_data(struct runner_cmd *rc, const void *src, size_t len)
 
 static bool gate_unit_attention(struct runner_cmd *rc)
 {
-	struct scsi_sense sense = { .key = UNIT_ATTENTION };
-	unsigned int code;
+	struct scsi_sense sense;
 
 	if (rc->op && rc->op->flags & SCSI_F_UA_PASSES)
 		return false;
-	code = runner_dev_take_unit_attention(rc->rdev);
-	if (!code)
+	if (!runner_dev_take_unit_attention(rc->rdev, &sense))
 		return false;
-	sense.asc = (uint8_t)(code >> 8);
-	sense.ascq = (uint8_t)code;
 	runner_finish_sense(rc, &sense);
 	return true;
 }
@@ -302,10 +298,13 @@ static void dispatch_to_executor(struct runner_cmd *rc)
 			  !tcmu_dev_get_write_cache_enabled(rc->rdev->dev);
 	if (gate_medium(rc) || gate_write_protect(rc) || gate_range(rc))
 		return;
-	if (rc->op->flags & SCSI_F_MEDIUM_WRITE && rc->op->flags & SCSI_F_RANGE)
-		runner_range_lock(rc, rc->lba, rc->blocks, is_exclusive(rc->op->id), execute);
-	else
+	if (!(rc->op->flags & SCSI_F_MEDIUM_WRITE) || !(rc->op->flags & SCSI_F_RANGE)) {
 		execute(rc);
+		return;
+	}
+	if (__builtin_expect(rc->rdev->thresholds.watched, 0))
+		runner_thresholds_written(rc->rdev, rc->blocks);
+	runner_range_lock(rc, rc->lba, rc->blocks, is_exclusive(rc->op->id), execute);
 }
 
 static void after_handle_cmd(struct runner_cmd *rc, int sts)

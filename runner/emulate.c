@@ -39,16 +39,8 @@ void runner_exec_test_unit_ready(struct runner_cmd *rc)
  * is reported then (SAM-5 5.14). */
 static bool pending_sense(struct runner_dev *rdev, struct scsi_sense *sense)
 {
-	unsigned int ua = runner_dev_take_unit_attention(rdev);
-
-	if (ua) {
-		*sense = (struct scsi_sense) {
-			.key = UNIT_ATTENTION,
-			.asc = (uint8_t)(ua >> 8),
-			.ascq = (uint8_t)ua,
-		};
+	if (runner_dev_take_unit_attention(rdev, sense))
 		return true;
-	}
 	/* SBC-4 4.11.2, 5.4: progress as data */
 	if (rdev->wipe) {
 		runner_wipe_sense(rdev, sense);

@@ -5,6 +5,7 @@
 #include "runner/device.h"
 #include "runner/ports.h"
 #include "runner/runner.h"
+#include "scsi/threshold.h"
 
 void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 {
@@ -24,6 +25,8 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 		.write_protect = tcmu_dev_get_write_protect_enabled(dev),
 		.swp = rdev->mode.swp,
 		.d_sense = rdev->mode.d_sense,
+		.lbpere = rdev->mode.lbpere,
+		.threshold_exponent = runner_threshold_exponent(rdev),
 		.saves = rdev->saves,
 		.mode_saved = rdev->mode_saved,
 		.mode_default = rdev->mode_default,
@@ -44,6 +47,7 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 		.product = "TCMU device",
 		.revision = "0002",
 	};
+	memcpy(lu->threshold, rdev->mode.threshold, sizeof(lu->threshold));
 	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev), sizeof(lu->name));
 	if (with & RUNNER_LU_PORTS)
 		runner_ports_lu(dev, lu);
@@ -64,17 +68,27 @@ void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua)
 	atomic_fetch_or(&rdev->unit_attentions, ua);
 }
 
-unsigned int runner_dev_take_unit_attention(struct runner_dev *rdev)
+bool runner_dev_take_unit_attention(struct runner_dev *rdev, struct scsi_sense *sense)
 {
 	unsigned int uas = atomic_load_explicit(&rdev->unit_attentions, memory_order_relaxed);
+	unsigned int first = uas & -uas; /* they are numbered by precedence */
 
-	if (uas & RUNNER_UA_CAPACITY_CHANGED) {
-		atomic_fetch_and(&rdev->unit_attentions, ~RUNNER_UA_CAPACITY_CHANGED);
-		return 0x2a09;
+	switch (first) {
+	case 0:
+		return false;
+	case RUNNER_UA_CAPACITY_CHANGED:
+		*sense = SCSI_SENSE_CAPACITY_CHANGED;
+		break;
+	case RUNNER_UA_MODE_CHANGED:
+		*sense = SCSI_SENSE_MODE_PARAMETERS_CHANGED;
+		break;
+	case RUNNER_UA_THRESHOLD(SCSI_THRESHOLD_AVAILABLE):
+		*sense = scsi_threshold_sense(SCSI_THRESHOLD_AVAILABLE);
+		break;
+	case RUNNER_UA_THRESHOLD(SCSI_THRESHOLD_USED):
+		*sense = scsi_threshold_sense(SCSI_THRESHOLD_USED);
+		break;
 	}
-	if (uas & RUNNER_UA_MODE_CHANGED) {
-		atomic_fetch_and(&rdev->unit_attentions, ~RUNNER_UA_MODE_CHANGED);
-		return 0x2a01;
-	}
-	return 0;
+	atomic_fetch_and(&rdev->unit_attentions, ~first);
+	return true;
 }

@@ -7,6 +7,7 @@
  * PARAMETERS CHANGED for "all others" (SPC-5 6.14): it would mostly meet the one who knows.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@
 struct mode_state {
 	struct scsi_mode_values before;
 	bool save;
-	char text[64]; /* what is stored */
+	char text[72]; /* what is stored */
 };
 static_assert(sizeof(struct mode_state) <= sizeof(((struct runner_cmd *)0)->state),
 	      "mode_state does not fit");
@@ -40,23 +41,51 @@ static void current_values(struct runner_dev *rdev, struct scsi_mode_values *val
 
 void runner_mode_apply(struct runner_dev *rdev, const struct scsi_mode_values *values)
 {
+	struct scsi_mode_values before = rdev->mode;
+
 	tcmu_dev_set_write_cache_enabled(rdev->dev, values->wce);
 	rdev->mode = *values;
+	runner_thresholds_changed(rdev, &before);
 }
 
 static size_t put_text(const struct scsi_mode_values *values, char *text, size_t size)
 {
-	return (size_t)snprintf(text, size, "wce=%d d_sense=%d swp=%d\n", values->wce,
-				values->d_sense, values->swp);
+	const struct scsi_threshold *available = &values->threshold[SCSI_THRESHOLD_AVAILABLE];
+	const struct scsi_threshold *used = &values->threshold[SCSI_THRESHOLD_USED];
+
+	return (size_t)snprintf(text, size,
+				"wce=%d d_sense=%d swp=%d lbpere=%d avail=%d:%" PRIu32
+				" used=%d:%" PRIu32 "\n",
+				values->wce, values->d_sense, values->swp, values->lbpere,
+				available->enabled, available->count, used->enabled, used->count);
+}
+
+/* As an older version has it, or a unit without thresholds, there are none. */
+static void get_thresholds(const char *text, struct scsi_mode_values *values)
+{
+	struct scsi_threshold *available = &values->threshold[SCSI_THRESHOLD_AVAILABLE];
+	struct scsi_threshold *used = &values->threshold[SCSI_THRESHOLD_USED];
+	unsigned int lbpere, available_on, used_on;
+	uint32_t available_count, used_count;
+
+	if (sscanf(text, " lbpere=%1u avail=%1u:%" SCNu32 " used=%1u:%" SCNu32, &lbpere,
+		   &available_on, &available_count, &used_on, &used_count) != 5)
+		return;
+	values->lbpere = lbpere;
+	*available = (struct scsi_threshold) { available_on, available_count };
+	*used = (struct scsi_threshold) { used_on, used_count };
 }
 
 /* What is missing, or was written by somebody else, stays as it is. */
-static void get_text(const char *text, struct scsi_mode_values *values)
+static void get_text(const char *text, bool thresholds, struct scsi_mode_values *values)
 {
 	unsigned int wce, d_sense, swp;
+	int end = 0;
 
-	if (sscanf(text, "wce=%1u d_sense=%1u swp=%1u", &wce, &d_sense, &swp) != 3)
+	if (sscanf(text, "wce=%1u d_sense=%1u swp=%1u%n", &wce, &d_sense, &swp, &end) != 3)
 		return;
+	if (thresholds)
+		get_thresholds(text + end, values);
 	values->wce = wce;
 	values->d_sense = d_sense;
 	values->swp = swp;
@@ -75,7 +104,7 @@ void runner_mode_load(struct runner_dev *rdev)
 		len = rdev->handler->load_saved(rdev->dev, text, sizeof(text) - 1);
 	rdev->saves = len >= 0;
 	if (len > 0 && len < (ssize_t)sizeof(text))
-		get_text(text, &rdev->mode_saved);
+		get_text(text, rdev->thresholds.known, &rdev->mode_saved);
 }
 
 /* ---- commands ---- */

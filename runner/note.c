@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What initiators rely on and no restart may change: a byte that lives in the kernel's device
- * (tcmulib_device_set_note()).
+ * What initiators rely on and no restart may change: two bytes that live in the kernel's device
+ * (tcmulib_device_set_note()). Provisioning thresholds do not fit in: a restart brings back the saved ones,
+ * and if others were set, says so. SBC-4 6.5, Logical Block Provisioning page: what changes it beside
+ * MODE SELECT establishes the unit attention MODE PARAMETERS CHANGED.
  */
 #include "runner/device.h"
 
@@ -11,7 +13,23 @@
 #define NOTE_SWP             0x08
 #define NOTE_EJECTED         0x10
 #define NOTE_PREVENTED       0x20
-#define NOTE_HEALTH_SHIFT    6 /* enum runner_health */
+#define NOTE_HEALTH_SHIFT    6 /* enum runner_health, two bits */
+#define NOTE_HEALTH_MASK     0x03
+#define NOTE_THRESHOLDS      0x100 /* they are not as they are saved, and there is no room for them */
+
+static bool thresholds_are_saved(const struct runner_dev *rdev)
+{
+	const struct scsi_mode_values *now = &rdev->mode, *saved = &rdev->mode_saved;
+
+	if (now->lbpere != saved->lbpere)
+		return false;
+	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {
+		if (now->threshold[i].enabled != saved->threshold[i].enabled ||
+		    now->threshold[i].count != saved->threshold[i].count)
+			return false;
+	}
+	return true;
+}
 
 void runner_note_write(struct runner_dev *rdev)
 {
@@ -27,7 +45,9 @@ void runner_note_write(struct runner_dev *rdev)
 	if (rdev->prevented)
 		note |= NOTE_PREVENTED;
 	note |= (unsigned int)rdev->health << NOTE_HEALTH_SHIFT;
-	tcmulib_device_set_note(rdev->dev, (uint8_t)note);
+	if (!thresholds_are_saved(rdev))
+		note |= NOTE_THRESHOLDS;
+	tcmulib_device_set_note(rdev->dev, (uint16_t)note);
 }
 
 void runner_dev_set_write_cache(struct runner_dev *rdev, bool on)
@@ -39,21 +59,25 @@ void runner_dev_set_write_cache(struct runner_dev *rdev, bool on)
 static void restore_note(struct runner_dev *rdev, unsigned int note)
 {
 	bool removable = tcmu_dev_get_removable(rdev->dev);
+	struct scsi_mode_values values = rdev->mode_saved;
 
 	/* Never on where the handler has it off: it may know better than the last daemon's did. */
-	if (note & NOTE_WRITE_CACHE_OFF)
-		tcmu_dev_set_write_cache_enabled(rdev->dev, false);
-	rdev->mode.d_sense = note & NOTE_D_SENSE;
-	rdev->mode.swp = note & NOTE_SWP;
+	values.wce = tcmu_dev_get_write_cache_enabled(rdev->dev) && !(note & NOTE_WRITE_CACHE_OFF);
+	values.d_sense = note & NOTE_D_SENSE;
+	values.swp = note & NOTE_SWP;
+	runner_mode_apply(rdev, &values);
+	if (note & NOTE_THRESHOLDS)
+		runner_dev_unit_attention(rdev, RUNNER_UA_MODE_CHANGED);
 	rdev->ejected = removable && note & NOTE_EJECTED;
 	rdev->prevented = removable && note & NOTE_PREVENTED;
-	rdev->health = (enum runner_health)(note >> NOTE_HEALTH_SHIFT);
+	rdev->health = (enum runner_health)(note >> NOTE_HEALTH_SHIFT & NOTE_HEALTH_MASK);
 }
 
 void runner_note_restore(struct runner_dev *rdev)
 {
-	uint8_t note = tcmulib_device_note(rdev->dev);
+	uint16_t note = tcmulib_device_note(rdev->dev);
 
+	runner_thresholds_open(rdev);
 	runner_mode_load(rdev);
 	if (note)
 		restore_note(rdev, note);

@@ -2,13 +2,15 @@
 /*
  * A handler whose medium is the file PATH.data, led by files beside it. The config is led/PATH.
  * PATH.hold-CALLBACK: this callback does not come back as long as it is there. PATH.fail-CALLBACK: it
- * fails. PATH.unmaps, PATH.saves: looked at by open(). Each call is a line in PATH.trace.
+ * fails. PATH.unmaps, PATH.saves: looked at by open(). PATH.pool: bytes used and bytes available, as text.
+ * Each call is a line in PATH.trace.
  *
  * Built with LED_CANCEL it is "ledc", whose calls come back when they are cancelled; with LED_ENGINE
  * "lede", which is asynchronous: writes are led like here, reads are plain calls of the I/O engine.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +250,21 @@ static int async_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iov
 #define SUBTYPE "led"
 #endif
 
+static int led_provisioning(struct tcmu_device *dev, uint64_t *used, uint64_t *available)
+{
+	int fd = file_of(dev, "pool", O_RDONLY);
+	char text[64] = "";
+	ssize_t n;
+
+	if (fd < 0)
+		return -EOPNOTSUPP;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (act(dev, "provisioning", 0, 0, 0))
+		return -EIO;
+	return n > 0 && sscanf(text, "%" SCNu64 " %" SCNu64, used, available) == 2 ? 0 : -EINVAL;
+}
+
 static struct tcmur_handler led_handler = {
 	.name = "Led by the hand",
 	.subtype = SUBTYPE,
@@ -271,6 +288,7 @@ static struct tcmur_handler led_handler = {
 	.cmd_priv_size = sizeof(_Atomic(int)),
 	.cancel = led_cancel,
 #endif
+	.provisioning = led_provisioning,
 };
 
 TCMUR_REGISTER_HANDLER(led_handler)
