@@ -285,6 +285,7 @@ static struct tcmur_handler file_handler = {
 	.lba_status = file_lba_status,
 	.load_saved = file_load_saved,
 	.store_saved = file_store_saved,
+	.provisioning = file_provisioning,
 };
 
 TCMUR_REGISTER_HANDLER(file_handler)

@@ -144,4 +144,7 @@ void file_sync_failed(struct tcmu_device *dev, struct file_lun *lun, int err);
 ssize_t file_load_saved(struct tcmu_device *dev, void *data, size_t size);
 int file_store_saved(struct tcmu_device *dev, struct tcmur_cmd *cmd, const void *data, size_t len);
 
+/* On any thread of the device. */
+int file_provisioning(struct tcmu_device *dev, uint64_t *used, uint64_t *available);
+
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the file has holes. */
+/* Where the file has holes, and how much there is of the rest. */
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -81,4 +82,21 @@ int file_lba_status(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off
 	fc->len = len;
 	tcmur_io_work(dev, &fc->io, work_lba_status);
 	return TCMU_STS_ASYNC_HANDLED;
+}
+
+/* The pool is the file system. Of what a block device is made of nothing is known. */
+int file_provisioning(struct tcmu_device *dev, uint64_t *used, uint64_t *available)
+{
+	const struct file_target *target = &((struct file_lun *)tcmur_dev_get_private(dev))->target;
+	struct statvfs fs;
+	struct stat st;
+
+	if (target->block_dev)
+		return -EOPNOTSUPP;
+	if (fstat(target->fd, &st) || fstatvfs(target->fd, &fs))
+		return -errno;
+	*used = (uint64_t)st.st_blocks *
+		512; /* stat(2): whatever the blocks of the file system are */
+	*available = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
 }
