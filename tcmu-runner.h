@@ -163,10 +163,11 @@ struct tcmur_handler {
 	 * what is not exact is fine. 0, or -errno: not known now; -EOPNOTSUPP at the first call: never,
 	 * until the next open(). Initiators get provisioning thresholds (SBC-4 4.7.3.7) and the log page
 	 * of the same name if the first call succeeds and the device can unmap. That call is on the
-	 * device's thread, after open(); the others are on workers of the device, more than one at a
-	 * time, while commands go on, whatever the kind of the handler, and never after close() has
-	 * begun. May block. Called for each LOG SENSE of that page, and while a threshold is enabled
-	 * every 5 seconds and after each 64 MiB that are written. Optional. */
+	 * device's thread, right after open() and in its time; the others are on workers of the
+	 * device, more than one at a time, while commands go on, whatever the kind of the handler,
+	 * and never after close() has begun. May block. Called for each LOG SENSE of that page, and
+	 * while a threshold is enabled every 5 seconds and after each 64 MiB that are written.
+	 * Optional. */
 	int (*provisioning)(struct tcmu_device *dev, uint64_t *used, uint64_t *available);
 };
 

@@ -148,6 +148,7 @@ static int open_handler(struct runner_dev *rdev, bool reopen)
 		return -EINVAL;
 	}
 	rdev->opened = true;
+	runner_thresholds_open(rdev); /* here, where the deadline of open() is its own, too */
 	return 0;
 }
 

@@ -77,7 +77,6 @@ void runner_note_restore(struct runner_dev *rdev)
 {
 	uint16_t note = tcmulib_device_note(rdev->dev);
 
-	runner_thresholds_open(rdev);
 	runner_mode_load(rdev);
 	if (note)
 		restore_note(rdev, note);

@@ -160,7 +160,7 @@ void runner_thresholds_written(struct runner_dev *rdev, uint64_t blocks)
 	struct runner_thresholds *t = &rdev->thresholds;
 
 	t->written += tcmu_lba_to_byte(rdev->dev, blocks);
-	if (t->written >= WATCH_BYTES && !t->asking)
+	if (t->written >= WATCH_BYTES)
 		ask(rdev);
 }
 
