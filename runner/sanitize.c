@@ -20,6 +20,25 @@ static bool restricted(struct runner_cmd *rc, const struct scsi_sanitize *what)
 	return true;
 }
 
+/* SBC-4 5.30.5: ends what a sanitize operation has left, not what a format has, nor one of either that has
+ * begun while this command waited. */
+static void exit_failure_mode(struct runner_cmd *rc)
+{
+	struct runner_dev *rdev = rc->rdev;
+	struct scsi_sense sense;
+
+	if (rdev->wipe) {
+		runner_wipe_sense(rdev, &sense);
+		runner_finish_sense(rc, &sense);
+		return;
+	}
+	if (rdev->health == RUNNER_SANITIZE_FAILED) {
+		rdev->health = RUNNER_HEALTH_OK;
+		runner_note_write(rdev);
+	}
+	runner_finish(rc, TCMU_STS_OK);
+}
+
 static void run(struct runner_cmd *rc, const struct scsi_sanitize *what)
 {
 	struct runner_wipe_plan plan = {
@@ -36,10 +55,8 @@ static void run(struct runner_cmd *rc, const struct scsi_sanitize *what)
 		plan.kind = RUNNER_WIPE_ERASE;
 		plan.passes = 1;
 		break;
-	case SANITIZE_SA_EXIT_FAILURE_MODE: /* SBC-4 5.30.5 */
-		rc->rdev->health = RUNNER_HEALTH_OK;
-		runner_note_write(rc->rdev);
-		runner_finish(rc, TCMU_STS_OK);
+	case SANITIZE_SA_EXIT_FAILURE_MODE:
+		exit_failure_mode(rc);
 		return;
 	}
 	runner_wipe_start(rc, &plan, what->immed);

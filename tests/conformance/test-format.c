@@ -201,6 +201,8 @@ static void failure(void **state)
 		ASSERT_OUTCOME(send_cmd(dev, CDB(0x1a, 8, 0x0a, 0, 64), FAKE_IN, buf, 64), GOOD);
 		restart(TCMU_LED_HANDLERS, killed);
 	}
+	/* SANITIZE(EXIT FAILURE MODE) is about something else */
+	ASSERT_OUTCOME(send_cmd(dev, CDB(0x48, 0x1f), FAKE_NONE, NULL, 0), GOOD);
 	ASSERT_OUTCOME(tur(dev), FORMAT_CORRUPTED);
 	spoil("bad", "write", false);
 	ASSERT_OUTCOME(send_cmd(dev, format, FAKE_NONE, NULL, 0), GOOD);

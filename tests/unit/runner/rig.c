@@ -95,12 +95,6 @@ ssize_t tcmu_target_list(const char *path, char *buf, size_t size)
 	return -ENOENT;
 }
 
-int tcmu_dev_write_attr(struct tcmu_device *d, const char *name, const char *val)
-{
-	(void)d, (void)name, (void)val;
-	return -ENOENT;
-}
-
 int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *d, const char *name)
 {
 	(void)d, (void)name;
