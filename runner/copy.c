@@ -291,6 +291,7 @@ void copy_end_find(struct copy_end *end, const uint8_t *naa, bool own,
 	memcpy(end->naa, naa, SCSI_NAA_SIZE);
 	end->found = step;
 	end->searching = false;
+	end->again = runner_visits_try_again(); /* before the search, which might miss it */
 	/* First the one whose name it was when it was last asked. */
 	end->number = own ? end->manager->visits.number : runner_visits_named(naa);
 	if (end->number)

@@ -52,6 +52,7 @@ struct copy_end {
 	uint32_t block_size; /* bytes */
 	uint64_t num_lbas;   /* then */
 	bool searching;      /* one by one, as the hint was of no use */
+	bool again;          /* nobody has it, but somebody might have soon */
 
 	enum copy_what what;
 	void (*step)(struct copy_end *end);

@@ -67,6 +67,8 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
 	tcmu_dev_set_private(dev, rdev);
+	if (existed)
+		runner_visits_expect(rdev);
 	return rdev;
 }
 
@@ -74,6 +76,7 @@ void runner_dev_free(struct runner_dev *rdev)
 {
 	if (rdev->has_thread)
 		pthread_join(rdev->thread, NULL);
+	runner_visits_give_up(rdev);
 	runner_workers_fini(&rdev->workers);
 	close_fds(rdev);
 	free(rdev->own);
@@ -216,6 +219,8 @@ static int open_again(struct runner_dev *rdev, int err)
 {
 	int said = 0;
 
+	if (err)
+		runner_visits_give_up(rdev);
 	while (err && !stop_asked(rdev)) {
 		close_handler(rdev);
 		atomic_store(&rdev->state, RUNNER_FAILED);

@@ -371,6 +371,7 @@ static gboolean check_stopped_later(gpointer arg)
 void runner_stop(void (*done)(unsigned int hung))
 {
 	mgr.stopped = done;
+	runner_visits_shut();
 	mgr.stop_deadline = g_timeout_add_seconds(mgr.limits.stop_sec, stop_deadline, NULL);
 	list_for_each (node, &mgr.devices) {
 		struct runner_dev *rdev = container_of(node, struct runner_dev, node);

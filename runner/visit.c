@@ -12,12 +12,39 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list open_devices = { &open_devices, &open_devices }; /* numbers ascending */
 static uint64_t last_number;
 
+static _Atomic(unsigned int) expected;
+static _Atomic(bool) shut;
+
+void runner_visits_expect(struct runner_dev *rdev)
+{
+	rdev->visits.expected = true;
+	atomic_fetch_add(&expected, 1);
+}
+
+void runner_visits_give_up(struct runner_dev *rdev)
+{
+	if (rdev->visits.expected)
+		atomic_fetch_sub(&expected, 1);
+	rdev->visits.expected = false;
+}
+
+void runner_visits_shut(void)
+{
+	atomic_store(&shut, true);
+}
+
+bool runner_visits_try_again(void)
+{
+	return atomic_load(&shut) || atomic_load(&expected);
+}
+
 void runner_visits_open(struct runner_dev *rdev)
 {
 	pthread_mutex_lock(&lock);
 	rdev->visits.number = ++last_number;
 	list_add_tail(&open_devices, &rdev->visits.node);
 	pthread_mutex_unlock(&lock);
+	runner_visits_give_up(rdev);
 }
 
 void runner_visits_close(struct runner_dev *rdev)

@@ -31,6 +31,7 @@ struct runner_visits {
 	bool named;       /* naa is what it said last of itself */
 	uint8_t naa[SCSI_NAA_SIZE];
 	_Atomic(unsigned int) guests; /* sent, and not yet ended */
+	bool expected;                /* see runner_visits_expect() */
 	struct mpsc arrived;
 };
 
@@ -50,5 +51,16 @@ bool runner_visit_send(uint64_t number, struct runner_visit *visit);
 uint64_t runner_visits_named(const uint8_t *naa);
 /* Any thread: the lowest number above this, 0: none. */
 uint64_t runner_visits_next(uint64_t number);
+
+/* Initiators know of a device that the kernel had before we came: it is expected until it is served, or
+ * cannot be (runner_visits_give_up()). Main thread before the device's has started, device's thread, main
+ * thread when that has ended. */
+void runner_visits_expect(struct runner_dev *rdev);
+void runner_visits_give_up(struct runner_dev *rdev);
+/* Main thread: all devices are about to stop. */
+void runner_visits_shut(void);
+/* Any thread: may a device that is not there be there soon, when the command is sent again? That is so at
+ * the start of the daemon, and at its end, as there will be another one. */
+bool runner_visits_try_again(void);
 
 #endif

@@ -173,6 +173,10 @@ static void end_has_failed(struct runner_copy *c, const struct copy_end *end)
 		return;
 	case COPY_GONE:
 	case COPY_OTHER:
+		if ((end->again || runner_visits_try_again()) && is_repeatable(c)) {
+			end_with_sts(c, TCMU_STS_BUSY);
+			return;
+		}
 		abort_segment(c, ASC_COPY_TARGET_DEVICE_NOT_REACHABLE, end->is_source ? 4 : 6);
 		return;
 	case COPY_RESERVED:

@@ -20,6 +20,8 @@
 
 #include "tcmu-runner.h"
 
+static const struct timespec ms = { .tv_nsec = 1000000 };
+
 static bool there(struct tcmu_device *dev, const char *verb, const char *name)
 {
 	char path[512];
@@ -58,7 +60,6 @@ static bool is_cancelled(struct tcmur_cmd *cmd)
 static int act(struct tcmu_device *dev, struct tcmur_cmd *cmd, const char *name, uint64_t off,
 	       uint64_t len, int first)
 {
-	const struct timespec ms = { .tv_nsec = 1000000 };
 	char line[128];
 	int n = snprintf(line, sizeof(line), "%s %llu+%llu %02x\n", name, (unsigned long long)off,
 			 (unsigned long long)len, (unsigned int)first);
@@ -80,6 +81,8 @@ static int led_open(struct tcmu_device *dev, bool reopen)
 	int fd = file_of(dev, "data", O_RDWR | O_CREAT);
 
 	(void)reopen;
+	while (there(dev, "hold-", "open"))
+		nanosleep(&ms, NULL);
 	if (fd < 0 || ftruncate(fd, (off_t)tcmu_dev_get_config_size(dev)))
 		return -errno;
 	tcmur_dev_set_private(dev, (void *)(intptr_t)fd);
