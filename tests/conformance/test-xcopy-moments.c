@@ -46,23 +46,42 @@ static void submit_long(struct fake_dev *dev, struct bg *cmd)
 	xcopy_submit(dev, cmd, &l);
 }
 
+/* Until a copy from c does not find it any more: it has been told to stop. */
+static void wait_until_leaving(struct fake_dev *c, struct list *to_it)
+{
+	uint64_t end = fake_now_ms() + LONG_MS;
+
+	while (xcopy(c, to_it) != NOT_REACHABLE) {
+		assert_true(fake_now_ms() < end);
+		usleep(1000);
+	}
+}
+
 /* The other unit goes while a piece is in it: it waits for that piece, and the copy ends. */
 static void other_goes(void **state)
 {
 	struct removal removal;
+	struct fake_dev *c;
+	struct list l;
 	struct bg cmd;
 
 	(void)state;
 	two();
+	c = lun("c", 3);
 	for (int source = 0; source < 2; source++) {
 		struct fake_dev *gone = source ? a : b, *stays = source ? b : a;
 		const char *name = source ? "a" : "b", *call = source ? "read" : "write";
 
+		list_begin(&l, 0, 3);
+		list_cscd(&l, c);
+		list_cscd(&l, gone);
+		list_segment(&l, 0, 1, 0, 0, 0);
+		ASSERT_OUTCOME(xcopy(c, &l), GOOD);
 		hold(name, call);
 		submit_long(stays, &cmd);
 		reached(name, call, 1);
 		begin_removal(&removal, gone);
-		usleep(100000);
+		wait_until_leaving(c, &l);
 		assert_false(atomic_load(&removal.done));
 		assert_false(atomic_load(&cmd.done));
 		let_go(name, call);
@@ -90,6 +109,7 @@ static void other_goes(void **state)
 	bg_wait(&cmd);
 	ASSERT_OUTCOME(outcome(&cmd.cmd), NOT_REACHABLE);
 	assert_int_equal(fake_dev_remove(b), 0);
+	assert_int_equal(fake_dev_remove(c), 0);
 }
 
 /* The unit that has the command goes: the command ends first. */
@@ -125,7 +145,8 @@ static void daemon_stops(void **state)
 	submit_long(a, &cmd);
 	reached("b", "write", 1);
 	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
-	usleep(100000);
+	assert_int_equal(proc_expect(&w.d, "stopping", LONG_MS), 0);
+	usleep(200000); /* the devices are told right after that */
 	let_go("b", "write");
 	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
 	bg_wait(&cmd);
@@ -142,7 +163,8 @@ static void daemon_stops(void **state)
 	xcopy_submit(a, &cmd, &l);
 	reached("a", "write", 1);
 	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
-	usleep(100000);
+	assert_int_equal(proc_expect(&w.d, "stopping", LONG_MS), 0);
+	usleep(200000); /* the devices are told right after that */
 	let_go("a", "write");
 	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
 	bg_wait(&cmd);
@@ -158,7 +180,8 @@ static void daemon_stops(void **state)
 	xcopy_submit(a, &cmd, &l);
 	reached("a", "write", 1);
 	assert_int_equal(kill(w.d.pid, SIGTERM), 0);
-	usleep(100000);
+	assert_int_equal(proc_expect(&w.d, "stopping", LONG_MS), 0);
+	usleep(200000); /* the devices are told right after that */
 	let_go("a", "write");
 	assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
 	bg_wait(&cmd);
