@@ -27,7 +27,8 @@ struct runner_copy {
 	uint8_t naa[SCSI_NAA_SIZE];
 	unsigned int segment; /* in work */
 	struct copy_end from, to;
-	void *buf; /* two pieces */
+	void *buf;  /* two pieces */
+	bool begun; /* something was read, or may have been */
 
 	/* Of the segment. */
 	struct scsi_xcopy_span span[SCSI_XCOPY_MAX_SEGMENTS]; /* and of those before */
@@ -113,7 +114,8 @@ static void end_failed(struct runner_copy *c, const struct scsi_sense *sense,
 	c->result.sense_len = (uint8_t)(len < sizeof(c->result.sense) ? len
 								      : sizeof(c->result.sense));
 	memcpy(c->result.sense, buf, c->result.sense_len);
-	if (c->list.usage == SCSI_XCOPY_HOLD)
+	/* Before that it was not processed (SPC-4 6.4.3.2): there is nothing to be told about it. */
+	if (c->list.usage == SCSI_XCOPY_HOLD && c->begun)
 		runner_copy_keep(c->rc->rdev, &c->result);
 	runner_finish_sense(end_copy(c), &told);
 }
@@ -256,6 +258,7 @@ static void next_round(struct runner_copy *c)
 		return;
 	}
 	c->under_way = (unsigned int)read + (unsigned int)write;
+	c->begun = true;
 	if (read) {
 		set_piece(c, &c->from, s->from_lba, c->round);
 		copy_end_do(&c->from, COPY_READ, piece_done);

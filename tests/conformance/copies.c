@@ -161,8 +161,12 @@ void assert_blocks(const char *name, uint64_t lba, uint64_t n, uint32_t which, u
 struct fake_dev *lun(const char *name, unsigned int number)
 {
 	struct fake_dev *dev = led_lun(name, SIZE);
-	char serial[80];
+	char serial[80], at[16];
 
+	/* Where all initiators are the same, a copy is allowed. */
+	snprintf(at, sizeof(at), "lun_%u", number);
+	if (strcmp(name, "secret"))
+		fake_target_map(dev, "loopback", "loopback/naa.5/tpgt_1", at, number);
 	snprintf(serial, sizeof(serial), "T10 VPD Unit Serial Number: 1234%08x\n", number);
 	fake_dev_set_attr(dev, "wwn/vpd_unit_serial", serial);
 	number_blocks(name, number);

@@ -47,7 +47,7 @@ static _Atomic(int) *cancelled(struct tcmur_cmd *cmd)
 
 static bool is_cancelled(struct tcmur_cmd *cmd)
 {
-	return atomic_load(cancelled(cmd));
+	return cmd && atomic_load(cancelled(cmd));
 }
 #else
 static bool is_cancelled(struct tcmur_cmd *cmd)
@@ -263,7 +263,7 @@ static int led_provisioning(struct tcmu_device *dev, uint64_t *used, uint64_t *a
 		return -EOPNOTSUPP;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (act(dev, "provisioning", 0, 0, 0))
+	if (act(dev, NULL, "provisioning", 0, 0, 0))
 		return -EIO;
 	return n > 0 && sscanf(text, "%" SCNu64 " %" SCNu64, used, available) == 2 ? 0 : -EINVAL;
 }

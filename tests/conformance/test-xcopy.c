@@ -255,6 +255,7 @@ static void descriptions(void **state)
 	cfg.config = config;
 	cfg.ring.pos_off = 76;
 	assert_int_equal(fake_dev_create(w.k, &cfg, &big), 0);
+	fake_target_map(big, "loopback", "loopback/naa.5/tpgt_1", "lun_9", 9);
 	fake_dev_set_attr(big, "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: b16\n");
 	for (uint8_t dc = 0; dc < 2; dc++) {
 		number_blocks("big", 7);
@@ -391,6 +392,13 @@ static void results(void **state)
 	ASSERT_OUTCOME(xcopy(a, &l), UNREACHABLE);
 	ASSERT_OUTCOME(receive(a, 0, 6, buf, 12), INVALID_FIELD_IN_CDB);
 	put_be(l.bytes + 16 + 32 + 6, 0, 2);
+	/* nor was one that failed before it touched anything; what had its identifier is gone */
+	ASSERT_OUTCOME(xcopy(a, &l), GOOD);
+	put_be(l.bytes + 16 + 32 + 20, BLOCKS - 1, 8);
+	ASSERT_OUTCOME(xcopy(a, &l), COPY_RANGE);
+	ASSERT_OUTCOME(receive(a, 0, 6, buf, 12), INVALID_FIELD_IN_CDB);
+	ASSERT_OUTCOME(receive(a, 4, 6, buf, 64), INVALID_FIELD_IN_CDB);
+	put_be(l.bytes + 16 + 32 + 20, 1000, 8);
 	for (uint8_t id = 0; id < 9; id++) {
 		l.bytes[0] = id;
 		ASSERT_OUTCOME(xcopy(a, &l), GOOD);
