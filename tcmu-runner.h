@@ -204,6 +204,12 @@ void *tcmur_cmd_priv(struct tcmur_cmd *cmd);
 /* Must this write be on stable storage before it completes (FUA, or the write cache is off)? */
 bool tcmur_cmd_fua(struct tcmur_cmd *cmd);
 
+/* Must this write be found as a whole or not at all, whenever the power goes (WRITE ATOMIC)? Only where
+ * tcmu_dev_set_max_atomic_len() has promised it, only in write(), for at most so many blocks in that one
+ * call. Durable before it completes only if tcmur_cmd_fua() says so too. Until it has been answered the
+ * runner lets nothing else of this device read or write its range. */
+bool tcmur_cmd_atomic(struct tcmur_cmd *cmd);
+
 /* The failing byte of the device, before completing with TCMU_STS_RD_ERR or TCMU_STS_WR_ERR: goes
  * into the sense data's INFORMATION field as an LBA. */
 void tcmur_cmd_set_error_offset(struct tcmur_cmd *cmd, uint64_t off);

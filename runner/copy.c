@@ -148,6 +148,14 @@ static void make_cdb(struct copy_end *end)
 	end->lib.iov_cnt = 1;
 }
 
+static void read_granted(struct runner_cmd *cmd)
+{
+	struct copy_end *end = end_of(cmd);
+
+	runner_op_read(cmd, &end->used, 1, end->iov.iov_len,
+		       tcmu_lba_to_byte(cmd->rdev->dev, end->lba), op_done);
+}
+
 static void write_granted(struct runner_cmd *cmd)
 {
 	struct copy_end *end = end_of(cmd);
@@ -186,10 +194,11 @@ static void transfer(struct copy_end *end, struct runner_dev *rdev)
 	cmd->active = true;
 	rdev->active++;
 	if (end->what == COPY_WRITE)
-		runner_range_lock(cmd, end->lba, end->blocks, false, write_granted);
+		runner_range_lock(cmd, end->lba, end->blocks, RUNNER_RANGE_WRITE, write_granted);
+	else if (tcmu_dev_get_max_atomic_len(rdev->dev)) /* as dispatch.c does it */
+		runner_range_lock(cmd, end->lba, end->blocks, RUNNER_RANGE_READ, read_granted);
 	else
-		runner_op_read(cmd, &end->used, 1, end->iov.iov_len,
-			       tcmu_lba_to_byte(rdev->dev, end->lba), op_done);
+		read_granted(cmd);
 }
 
 /* With the write cache off, what is answered is durable (SBC-4 6.5.6, WCE). */

@@ -123,9 +123,9 @@ struct runner_dev {
 	unsigned int active;      /* commands that may touch the medium: runner_cmd.active */
 	struct runner_wipe *wipe; /* a format or sanitize operation, NULL: none */
 
-	/* Commands that write, in the order in which they came: runner/range.c. */
+	/* Commands with a locked range, in the order in which they came: runner/range.c. */
 	struct list ranges;
-	unsigned int ranges_exclusive; /* in the list */
+	unsigned int ranges_exclusive; /* in the list, of those that somebody could wait for */
 	unsigned int ranges_waiting;
 
 	struct runner_visits visits; /* of other devices' threads: runner/visit.c */

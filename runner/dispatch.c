@@ -271,12 +271,31 @@ static bool gate_range(struct runner_cmd *rc)
 	return true;
 }
 
-/* Reads and writes its range in one piece: SBC-4 asks for that of all but WRITE AND VERIFY, which would
- * find the data of somebody else. */
-static bool is_exclusive(enum scsi_cmd_id id)
+static enum runner_range_kind range_kind(const struct scsi_opcode *op)
 {
-	return id == SCSI_COMPARE_AND_WRITE || id == SCSI_ORWRITE || id == SCSI_WRITE_AND_VERIFY ||
-	       id == SCSI_WRITE_ATOMIC;
+	switch (op->id) {
+	/* Read and write their range in one piece: SBC-4 asks for that of all but the last one, which
+	 * would find the data of somebody else. */
+	case SCSI_COMPARE_AND_WRITE:
+	case SCSI_ORWRITE:
+	case SCSI_WRITE_AND_VERIFY:
+		return RUNNER_RANGE_ALONE;
+	case SCSI_WRITE_ATOMIC:
+		return RUNNER_RANGE_ATOMIC;
+	default:
+		return op->flags & SCSI_F_MEDIUM_WRITE ? RUNNER_RANGE_WRITE : RUNNER_RANGE_READ;
+	}
+}
+
+/* Reads stand in nobody's way but that of WRITE ATOMIC: no cost for logical units without it. */
+static bool locks_range(const struct runner_cmd *rc)
+{
+	uint32_t flags = rc->op->flags;
+
+	if (!(flags & SCSI_F_RANGE))
+		return false;
+	return flags & SCSI_F_MEDIUM_WRITE ||
+	       (flags & SCSI_F_MEDIUM_READ && tcmu_dev_get_max_atomic_len(rc->rdev->dev));
 }
 
 static void execute(struct runner_cmd *rc)
@@ -298,13 +317,13 @@ static void dispatch_to_executor(struct runner_cmd *rc)
 			  !tcmu_dev_get_write_cache_enabled(rc->rdev->dev);
 	if (gate_medium(rc) || gate_write_protect(rc) || gate_range(rc))
 		return;
-	if (!(rc->op->flags & SCSI_F_MEDIUM_WRITE) || !(rc->op->flags & SCSI_F_RANGE)) {
-		execute(rc);
-		return;
-	}
-	if (__builtin_expect(rc->rdev->thresholds.watched, 0))
+	if (__builtin_expect(rc->rdev->thresholds.watched, 0) &&
+	    rc->op->flags & SCSI_F_MEDIUM_WRITE && rc->op->flags & SCSI_F_RANGE)
 		runner_thresholds_written(rc->rdev, rc->blocks);
-	runner_range_lock(rc, rc->lba, rc->blocks, is_exclusive(rc->op->id), execute);
+	if (locks_range(rc))
+		runner_range_lock(rc, rc->lba, rc->blocks, range_kind(rc->op), execute);
+	else
+		execute(rc);
 }
 
 static void after_handle_cmd(struct runner_cmd *rc, int sts)

@@ -364,6 +364,13 @@ bool tcmur_cmd_fua(struct tcmur_cmd *cmd)
 	return container_of(cmd, struct runner_cmd, pub)->fua;
 }
 
+bool tcmur_cmd_atomic(struct tcmur_cmd *cmd)
+{
+	const struct scsi_opcode *op = container_of(cmd, struct runner_cmd, pub)->op;
+
+	return op && op->id == SCSI_WRITE_ATOMIC;
+}
+
 void tcmur_cmd_set_error_offset(struct tcmur_cmd *cmd, uint64_t off)
 {
 	struct runner_cmd *rc = container_of(cmd, struct runner_cmd, pub);

@@ -4,15 +4,17 @@
  * as one uninterrupted series of actions (SBC-4, COMPARE AND WRITE, ORWRITE(16)): they have their range alone, whatever
  * else writes waits for them, and they for what writes there already.
  *
- * The commands that write are in one list, in the order in which they came. One waits for the first
+ * The commands are in one list, in the order in which they came. One waits for the first
  * of those before it that it cannot run beside, whether that runs or waits itself: so nobody is
  * overtaken in his range, nobody starves, and since all wait for older ones only, nobody waits in a
  * circle. (A command that also needs the bounce buffer takes it after its range, never before.)
  * Without exclusive commands nobody can be in the way of anybody, and the list is only added to.
  *
- * Reads are not in it. What an exclusive command leaves behind it writes in one go when it has made
- * up its mind, so a read finds what it would find beside a plain write: each block as it was before
- * or after. No standard promises more for a read of several blocks that are being written.
+ * Reads are mostly not in it. What an exclusive command leaves behind it writes in one go when it has
+ * made up its mind, so a read finds what it would find beside a plain write: each block as it was
+ * before or after. No standard promises more for a read of several blocks that are being written, but
+ * for those that WRITE ATOMIC writes (SBC-4, WRITE ATOMIC(16)): nobody sees a part of them. Where there
+ * is that command, reads are in the list, in the way of it alone, and it in theirs.
  */
 #include "runner/device.h"
 #include "runner/runner.h"
@@ -22,10 +24,25 @@ static struct runner_cmd *cmd_of(struct list *node)
 	return container_of(node, struct runner_cmd, range.node);
 }
 
+/* Whom a command of each kind runs beside. */
+static const bool compatible[RUNNER_RANGE_KINDS][RUNNER_RANGE_KINDS] = {
+	[RUNNER_RANGE_READ][RUNNER_RANGE_READ] = true,
+	[RUNNER_RANGE_READ][RUNNER_RANGE_WRITE] = true,
+	[RUNNER_RANGE_READ][RUNNER_RANGE_ALONE] = true,
+	[RUNNER_RANGE_WRITE][RUNNER_RANGE_READ] = true,
+	[RUNNER_RANGE_WRITE][RUNNER_RANGE_WRITE] = true,
+	[RUNNER_RANGE_ALONE][RUNNER_RANGE_READ] = true,
+};
+
 static bool in_the_way(const struct runner_cmd *a, const struct runner_cmd *b)
 {
-	return (a->range.exclusive || b->range.exclusive) && a->range.first < b->range.end &&
+	return !compatible[a->range.kind][b->range.kind] && a->range.first < b->range.end &&
 	       b->range.first < a->range.end;
+}
+
+static bool is_exclusive(const struct runner_cmd *rc)
+{
+	return rc->range.kind == RUNNER_RANGE_ALONE || rc->range.kind == RUNNER_RANGE_ATOMIC;
 }
 
 /* The first from here on, but before rc, that it has to wait for. */
@@ -38,8 +55,8 @@ static struct runner_cmd *blocker(struct runner_cmd *rc, struct list *from)
 	return NULL;
 }
 
-void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, bool exclusive,
-		       void (*granted)(struct runner_cmd *rc))
+void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks,
+		       enum runner_range_kind kind, void (*granted)(struct runner_cmd *rc))
 {
 	struct runner_dev *rdev = rc->rdev;
 
@@ -49,11 +66,11 @@ void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, boo
 	}
 	rc->range.first = lba;
 	rc->range.end = lba + blocks;
-	rc->range.exclusive = exclusive;
+	rc->range.kind = kind;
 	rc->range.blocker = NULL;
 	rc->range.listed = true;
 	list_add_tail(&rdev->ranges, &rc->range.node);
-	rdev->ranges_exclusive += exclusive;
+	rdev->ranges_exclusive += is_exclusive(rc);
 	if (__builtin_expect(rdev->ranges_exclusive, 0)) {
 		rc->range.blocker = blocker(rc, rdev->ranges.next);
 		if (rc->range.blocker) {
@@ -107,7 +124,7 @@ void runner_range_unlock(struct runner_cmd *rc)
 		return;
 	rc->range.listed = false;
 	list_del(&rc->range.node);
-	rdev->ranges_exclusive -= rc->range.exclusive;
+	rdev->ranges_exclusive -= is_exclusive(rc);
 	if (__builtin_expect(rdev->ranges_waiting, 0))
 		wake_waiting(rdev, rc, next);
 }

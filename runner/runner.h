@@ -27,6 +27,15 @@ struct runner_dev;
 
 #define RUNNER_BOUNCE_SIZE (256u * 1024) /* of the one bounce buffer of a device */
 
+/* How a command uses the range that it has locked (runner/range.c). */
+enum runner_range_kind {
+	RUNNER_RANGE_READ, /* reads it: where there is WRITE ATOMIC only, else it locks nothing */
+	RUNNER_RANGE_WRITE,
+	RUNNER_RANGE_ALONE,  /* reads and writes it: nobody else writes there meanwhile */
+	RUNNER_RANGE_ATOMIC, /* nobody else reads or writes there meanwhile */
+	RUNNER_RANGE_KINDS
+};
+
 struct runner_cmd {
 	struct tcmur_cmd pub; /* what handlers see; first */
 	struct runner_dev *rdev;
@@ -45,12 +54,12 @@ struct runner_cmd {
 	bool active;        /* counted in runner_dev.active */
 	uint64_t error_off; /* bytes, tcmur_cmd_set_error_offset() */
 
-	struct {                     /* the range that it writes to, runner/range.c */
+	struct {                     /* the range that it has locked, runner/range.c */
 		struct list node;    /* runner_dev.ranges */
 		uint64_t first, end; /* blocks */
 		struct runner_cmd *blocker;
 		void (*granted)(struct runner_cmd *rc);
-		bool exclusive;
+		enum runner_range_kind kind;
 		bool listed;
 	} range;
 
@@ -146,11 +155,12 @@ void runner_bounce_put(struct runner_cmd *rc);
  * not wait. */
 bool runner_bounce_abandon(struct runner_cmd *rc);
 
-/* Locks these blocks (runner/range.c): beside an exclusive lock there is no other that overlaps it.
- * granted() runs at once or later. A command has one at a time; runner_finish() unlocks. The
- * dispatcher locks the range of every command that writes and has one in its CDB. */
-void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks, bool exclusive,
-		       void (*granted)(struct runner_cmd *rc));
+/* Locks these blocks (runner/range.c) for what kind says. granted() runs at once or later. A command has
+ * one range at a time; runner_finish() unlocks it when the answer is given. The dispatcher locks the
+ * range of every command that writes and has one in its CDB, and on logical units with WRITE ATOMIC of
+ * those that read. */
+void runner_range_lock(struct runner_cmd *rc, uint64_t lba, uint64_t blocks,
+		       enum runner_range_kind kind, void (*granted)(struct runner_cmd *rc));
 void runner_range_unlock(struct runner_cmd *rc);
 /* An aborted command that waits for its range: granted() runs later all the same, the operations that it
  * starts do not. False: it does not wait. */

@@ -119,7 +119,9 @@ void runner_exec_write(struct runner_cmd *rc)
 /*
  * WRITE ATOMIC(16) (SBC-4): the handler has promised that one write of so many blocks is never seen,
  * nor found after a loss of power, in part (tcmu_dev_set_max_atomic_len()). The row is there for logical
- * units with that promise only: locking the range, as it is here, does not survive a power failure.
+ * units with that promise only: locking the range, as it is here (runner/range.c), keeps all others from
+ * seeing it in part but does not survive a power failure, which is the handler's (tcmur_cmd_atomic()).
+ * TRANSFER LENGTH zero is no error, as with WRITE(16).
  */
 void runner_exec_write_atomic(struct runner_cmd *rc)
 {

@@ -63,7 +63,7 @@ static void next_range(struct runner_cmd *rc)
 		st->left--;
 		if (!scsi_unmap_next(&list, &st->lba, &st->blocks))
 			continue;
-		runner_range_lock(rc, st->lba, st->blocks, false, unmap_range);
+		runner_range_lock(rc, st->lba, st->blocks, RUNNER_RANGE_WRITE, unmap_range);
 		return;
 	}
 	if (!tcmu_dev_get_write_cache_enabled(runner_tcmu(rc)))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Range locks: several commands at a time on a handler that does an operation when the test says so.
- * Whoever writes to the range of a COMPARE AND WRITE (or of its kin) waits for it, and it for them.
+ * Whoever writes to the range of a COMPARE AND WRITE (or of its kin) waits for it, and it for them; for
+ * WRITE ATOMIC reads wait as well.
  */
 #include "rig.h"
 
@@ -187,6 +188,91 @@ static void lock_ends_with_an_error(void **state)
 	assert_true(blocks_are(20, 1, 'w'));
 }
 
+/* ---- WRITE ATOMIC: reads wait too ---- */
+
+static void start_atomic(int i, uint64_t lba, uint16_t n, uint8_t letter)
+{
+	memset(buf[i], letter, n * BLOCK);
+	rig_start(&cmd[i], cdb16(ATOMIC16, 0, lba, n), buf[i], n * BLOCK, 0);
+}
+
+static void start_read(int i, uint32_t lba, uint16_t n)
+{
+	rig_start(&cmd[i], cdb10(READ10, 0, lba, n), buf[i], n * BLOCK, 0);
+}
+
+static void reads_wait_for_write_atomic(void **state)
+{
+	(void)state;
+	dev.max_atomic_len = 8;
+	start_atomic(0, 10, 4, 'b');
+	start_read(1, 13, 2);
+	memset(buf[2], 'b', BLOCK);
+	rig_start(&cmd[2], cdb10(VERIFY10, 2, 10, 1), buf[2], BLOCK, 0);
+	start_read(3, 14, 2); /* touches it only */
+	start_write(4, 12, 1, 'w');
+	rig_start(&cmd[5], cdb10(PREF10, 0, 10, 4), NULL, 0, 0);
+	assert_true(rig_holds(&cmd[0]) && rig_holds(&cmd[3]));
+	assert_int_equal(held_count, 2);
+	rig_release_of(&cmd[0]);
+	assert_true(rig_holds(&cmd[1]) && rig_holds(&cmd[2]) && rig_holds(&cmd[4]));
+	while (held_count)
+		rig_release(0);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(cmd[i].outcome.sts, TCMU_STS_OK);
+	assert_int_equal(buf[1][0], 'b');
+	assert_int_equal(buf[1][BLOCK], 'a');
+	assert_true(blocks_are(12, 1, 'w'));
+}
+
+/* It waits for them in its turn, and reads that come later wait behind it. */
+static void write_atomic_waits_for_reads(void **state)
+{
+	(void)state;
+	dev.max_atomic_len = 8;
+	start_read(0, 8, 4);
+	start_write(1, 13, 1, 'w');
+	start_atomic(2, 10, 4, 'b');
+	start_read(3, 10, 1);
+	start_read(4, 9, 1); /* beside the first one, out of the way of the other */
+	assert_true(rig_holds(&cmd[0]) && rig_holds(&cmd[1]) && rig_holds(&cmd[4]));
+	assert_false(rig_holds(&cmd[2]) || rig_holds(&cmd[3]));
+	rig_release_of(&cmd[0]);
+	assert_false(rig_holds(&cmd[2]));
+	assert_int_equal(buf[0][3 * BLOCK], 'a');
+	rig_release_of(&cmd[1]);
+	assert_true(rig_holds(&cmd[2]));
+	assert_false(rig_holds(&cmd[3]));
+	rig_release_of(&cmd[2]);
+	rig_release_of(&cmd[3]);
+	assert_int_equal(buf[3][0], 'b');
+	rig_release_of(&cmd[4]);
+}
+
+/* Of all others reads keep out of the way, and with no WRITE ATOMIC they are not even in the list. */
+static void reads_wait_for_nothing_else(void **state)
+{
+	(void)state;
+	start_read(0, 10, 1);
+	assert_ptr_equal(rdev.ranges.next, &rdev.ranges);
+	rig_release_of(&cmd[0]);
+	dev.max_atomic_len = 8;
+	start_write(1, 10, 2, 'w');
+	start_caw(2, 20, 2, 'a', 'b');
+	start_read(3, 10, 4);
+	start_read(4, 10, 4);
+	start_read(5, 20, 1);
+	assert_true(rig_holds(&cmd[3]) && rig_holds(&cmd[4]) && rig_holds(&cmd[5]));
+	rig_release_of(&cmd[2]); /* has the bounce buffer, twice with the handler */
+	rig_release_of(&cmd[2]);
+	start_caw(6, 10, 1, 'w', 'x');
+	assert_false(rig_holds(&cmd[6])); /* the write is in its way, not the reads */
+	rig_release_of(&cmd[1]);
+	assert_true(rig_holds(&cmd[6]));
+	while (held_count)
+		rig_release(0);
+}
+
 /* ---- chance ---- */
 
 static uint32_t chance_state;
@@ -279,10 +365,12 @@ static void no_increment_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		H(write_waits_for_caw),     H(caw_waits_for_writes_in_flight),
-		H(reads_do_not_wait),       H(waiting_is_in_order),
-		H(unmap_locks_each_range),  H(write_same_and_its_kin_wait),
-		H(lock_ends_with_an_error), H(no_increment_is_lost),
+		H(write_waits_for_caw),         H(caw_waits_for_writes_in_flight),
+		H(reads_do_not_wait),           H(waiting_is_in_order),
+		H(unmap_locks_each_range),      H(write_same_and_its_kin_wait),
+		H(lock_ends_with_an_error),     H(no_increment_is_lost),
+		H(reads_wait_for_write_atomic), H(write_atomic_waits_for_reads),
+		H(reads_wait_for_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

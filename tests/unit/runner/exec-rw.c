@@ -173,6 +173,10 @@ static void write_atomic_needs_a_promise(void **state)
 	assert_int_equal(run(atomic_cdb(8, 3, 1), BLOCK), TCMU_STS_OK);
 	assert_string_equal(calls, "wf");
 	expect_bad_field(run(atomic_cdb(0, 3, 9), 9 * BLOCK), 12);
+	assert_string_equal(calls, "");
+	assert_int_equal(run(atomic_cdb(0, 3, 0), 0),
+			 TCMU_STS_OK); /* no error, and nothing to do */
+	expect_sense(run(atomic_cdb(0, BLOCKS + 1, 0), 0), 5, 0x21, 0);
 	expect_sense(run(atomic_cdb(0, BLOCKS - 1, 2), 2 * BLOCK), 5, 0x21, 0);
 	assert_string_equal(calls, "");
 }
