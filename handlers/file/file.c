@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "journal.h"
 
 #define MAX_XFER_BYTES  (8u << 20)   /* one command */
 #define MAX_UNMAP_BYTES (1ull << 30) /* one UNMAP: what a file system does well below a second */
@@ -105,6 +106,7 @@ static void set_properties(struct tcmu_device *dev, const struct file_lun *lun,
 	tcmu_dev_set_write_cache_enabled(dev, !lun->read_only);
 	tcmu_dev_set_write_protect_enabled(dev, lun->read_only);
 	tcmu_dev_set_removable(dev, opts->removable);
+	tcmu_dev_set_max_atomic_len(dev, lun->journal ? FILE_ATOMIC_MAX / block_size : 0);
 
 	tcmu_dev_set_unmap_enabled(dev, target->unmap); /* also with ;ro, where it is refused */
 	tcmu_dev_set_unmap_zeroes(dev, !target->discard);
@@ -124,6 +126,8 @@ static int open_lun(struct tcmu_device *dev, struct file_lun *lun, const struct 
 	ret = check_size(dev, opts, &lun->target, reason);
 	if (!ret)
 		ret = check_block_size(opts, &lun->target, tcmu_dev_get_block_size(dev), reason);
+	if (!ret)
+		ret = file_journal_open(opts, &lun->target, &lun->journal, reason);
 	if (ret)
 		file_target_close(&lun->target);
 	return ret;
@@ -160,6 +164,8 @@ static void file_close(struct tcmu_device *dev)
 {
 	struct file_lun *lun = tcmur_dev_get_private(dev);
 
+	if (lun->journal)
+		file_journal_close(lun->journal, lun->target.fd);
 	file_target_close(&lun->target);
 	free(lun);
 	tcmur_dev_set_private(dev, NULL);
@@ -175,8 +181,10 @@ static bool file_check_config(const char *cfgstring, char **reason)
 	if (ret)
 		return false;
 	ret = file_target_open(&opts, NULL, 0, &target, reason);
-	if (!ret)
+	if (!ret) {
+		ret = file_journal_check(&opts, &target, reason);
 		file_target_close(&target);
+	}
 	file_options_free(&opts);
 	return !ret;
 }
@@ -270,6 +278,8 @@ static struct tcmur_handler file_handler = {
 		    "ro: read-only\n"
 		    "create: make a missing file, dev_size bytes large\n"
 		    "removable: a medium that initiators can eject and load\n"
+		    "atomic: WRITE ATOMIC(16) of up to 64 KiB, with a journal in PATH.atomic; a "
+		    "regular file only\n"
 		    "phys=BYTES: the size of a physical block, as initiators see it",
 	.cmd_priv_size = sizeof(struct file_cmd),
 	.flags = TCMUR_HANDLER_FUA,

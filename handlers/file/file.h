@@ -19,6 +19,7 @@ struct file_options {
 	bool read_only;
 	bool create;
 	bool removable;
+	bool atomic;
 	uint32_t phys_size; /* bytes of a physical block; 0: what the storage says */
 };
 
@@ -85,13 +86,18 @@ int file_target_open(const struct file_options *opts, struct tcmu_device *dev, u
 		     struct file_target *target, char **reason);
 void file_target_close(struct file_target *target);
 
+/* The directory entry of path survives as the file's data do. 0 or -errno. */
+int file_sync_parent(const char *path);
+
 /* The size now, or -errno. */
 int64_t file_target_size(int fd, bool block_dev);
 
 /* Can I/O of block_size bytes at a multiple of it be done with O_DIRECT? 0 or -errno. */
 int file_target_probe_direct(int fd, uint32_t block_size);
 
-/* ---- io.c, provision.c, mapping.c, saved.c: commands ---- */
+/* ---- io.c, atomic.c, provision.c, mapping.c, saved.c: commands ---- */
+
+struct file_journal; /* journal.h */
 
 /* An open logical unit. */
 struct file_lun {
@@ -102,6 +108,9 @@ struct file_lun {
 	bool sync_failed;   /* see file_flush() */
 	bool shrunk_said;
 	int errno_said;
+	struct file_journal *journal; /* with ;atomic */
+	struct file_cmd *line;        /* atomic.c: those that need the journal, the first has it */
+	struct file_cmd **line_last;
 };
 
 /* tcmur_cmd_priv() */
@@ -117,6 +126,12 @@ struct file_cmd {
 	};
 	size_t iov_cnt; /* or how many extents */
 	uint64_t off, len;
+
+	/* atomic.c */
+	struct file_cmd *next;
+	void (*start)(struct file_cmd *fc); /* NULL: it is a WRITE ATOMIC */
+	void (*done)(struct tcmur_io *io, int64_t res);
+	bool reads;
 };
 
 /* The command's memory, filled in; done gets the outcome of the engine call that follows. */
@@ -125,6 +140,13 @@ struct file_cmd *file_cmd_begin(struct tcmu_device *dev, struct tcmur_cmd *cmd,
 void file_cmd_end(struct file_cmd *fc, int sts);
 /* Ends it with what errno err at byte off means; medium_sts: TCMU_STS_RD_ERR or TCMU_STS_WR_ERR. */
 void file_cmd_fail(struct file_cmd *fc, const char *what, uint64_t off, int err, int medium_sts);
+
+/* Calls start(fc), which makes an engine call, as soon as the storage can be accessed: at once, unless a
+ * WRITE ATOMIC could not be finished. Then it may also end with an error. off and len are set.
+ * TCMU_STS_ASYNC_HANDLED. */
+int file_cmd_start(struct file_cmd *fc, bool reads, void (*start)(struct file_cmd *fc));
+/* iov, off and len are set. */
+int file_write_atomic(struct file_cmd *fc);
 
 int file_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov, size_t iov_cnt,
 	      size_t len, off_t off);

@@ -155,6 +155,11 @@ static void read_done(struct tcmur_io *io, int64_t res)
 	read_ended(fc, res, res < 0 ? tcmur_io_progress(io) : 0);
 }
 
+static void start_read(struct file_cmd *fc)
+{
+	tcmur_io_readv(fc->dev, &fc->io, fc->lun->target.fd, fc->iov, fc->iov_cnt, (off_t)fc->off);
+}
+
 int file_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov, size_t iov_cnt,
 	      size_t len, off_t off)
 {
@@ -164,8 +169,7 @@ int file_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
 	fc->iov_cnt = iov_cnt;
 	fc->off = (uint64_t)off;
 	fc->len = len;
-	tcmur_io_readv(dev, &fc->io, fc->lun->target.fd, iov, iov_cnt, off);
-	return TCMU_STS_ASYNC_HANDLED;
+	return file_cmd_start(fc, true, start_read);
 }
 
 /* ---- write ---- */
@@ -278,6 +282,12 @@ static void write_done(struct tcmur_io *io, int64_t res)
 	write_ended(fc, res, res < 0 ? tcmur_io_progress(io) : 0);
 }
 
+static void start_write(struct file_cmd *fc)
+{
+	tcmur_io_writev(fc->dev, &fc->io, fc->lun->target.fd, fc->iov, fc->iov_cnt, (off_t)fc->off,
+			tcmur_cmd_fua(fc->cmd) ? TCMUR_IO_FUA : 0);
+}
+
 int file_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov, size_t iov_cnt,
 	       size_t len, off_t off)
 {
@@ -287,9 +297,9 @@ int file_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov
 	fc->iov_cnt = iov_cnt;
 	fc->off = (uint64_t)off;
 	fc->len = len;
-	tcmur_io_writev(dev, &fc->io, fc->lun->target.fd, iov, iov_cnt, off,
-			tcmur_cmd_fua(cmd) ? TCMUR_IO_FUA : 0);
-	return TCMU_STS_ASYNC_HANDLED;
+	if (fc->lun->journal && tcmur_cmd_atomic(cmd))
+		return file_write_atomic(fc);
+	return file_cmd_start(fc, false, start_write);
 }
 
 /* ---- flush ---- */

@@ -50,10 +50,9 @@ static int parse_option(const char *name, size_t len, struct file_options *opts,
 		const char *name;
 		bool *value;
 	} known[] = {
-		{ "direct", &opts->direct },
-		{ "ro", &opts->read_only },
-		{ "create", &opts->create },
-		{ "removable", &opts->removable },
+		{ "direct", &opts->direct }, { "ro", &opts->read_only },
+		{ "create", &opts->create }, { "removable", &opts->removable },
+		{ "atomic", &opts->atomic },
 	};
 	const size_t phys = strlen("phys=");
 
@@ -69,7 +68,7 @@ static int parse_option(const char *name, size_t len, struct file_options *opts,
 	return file_refuse(
 		reason, EINVAL,
 		"'%.*s' is no option of the file handler; there are: direct, ro, create, "
-		"removable, phys=BYTES (and a path cannot contain ';')",
+		"removable, atomic, phys=BYTES (and a path cannot contain ';')",
 		(int)len, name);
 }
 
@@ -106,6 +105,11 @@ static int parse(const char *cfgstring, struct file_options *opts, char **reason
 			reason, EINVAL,
 			"'create' and 'ro' exclude each other: a new file that cannot be "
 			"written to is of no use");
+
+	if (opts->atomic && opts->read_only)
+		return file_refuse(reason, EINVAL,
+				   "'atomic' and 'ro' exclude each other: nothing is written with "
+				   "'ro'; leave one of them out");
 
 	opts->path = strndup(path, len);
 	return opts->path ? 0 : -ENOMEM;

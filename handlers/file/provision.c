@@ -41,6 +41,16 @@ static int64_t work_discard(struct tcmur_io *io)
 	return ioctl(fc->lun->target.fd, BLKDISCARD, range) ? -errno : 0;
 }
 
+static void start_unmap(struct file_cmd *fc)
+{
+	if (fc->lun->target.discard)
+		tcmur_io_work(fc->dev, &fc->io, work_discard);
+	else
+		tcmur_io_fallocate(fc->dev, &fc->io, fc->lun->target.fd,
+				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)fc->off,
+				   (off_t)fc->len);
+}
+
 int file_unmap(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len)
 {
 	struct file_cmd *fc = file_cmd_begin(dev, cmd, unmap_done);
@@ -49,13 +59,7 @@ int file_unmap(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uin
 		return TCMU_STS_NOT_HANDLED;
 	fc->off = off;
 	fc->len = len;
-	if (fc->lun->target.discard)
-		tcmur_io_work(dev, &fc->io, work_discard);
-	else
-		tcmur_io_fallocate(dev, &fc->io, fc->lun->target.fd,
-				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
-				   (off_t)len);
-	return TCMU_STS_ASYNC_HANDLED;
+	return file_cmd_start(fc, false, start_unmap);
 }
 
 /* ---- write same: zeros only, the runner writes everything else ---- */
@@ -98,6 +102,16 @@ static void zero_range_done(struct tcmur_io *io, int64_t res)
 	zero_by_hole(fc);
 }
 
+static void start_zeroing(struct file_cmd *fc)
+{
+	if (fc->lun->no_zero_range)
+		zero_by_hole(fc);
+	else
+		tcmur_io_fallocate(fc->dev, &fc->io, fc->lun->target.fd,
+				   FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)fc->off,
+				   (off_t)fc->len);
+}
+
 int file_writesame(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
 		   struct iovec *iov, size_t iov_cnt)
 {
@@ -109,11 +123,5 @@ int file_writesame(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off,
 	fc = file_cmd_begin(dev, cmd, zero_range_done);
 	fc->off = off;
 	fc->len = len;
-	if (fc->lun->no_zero_range)
-		zero_by_hole(fc);
-	else
-		tcmur_io_fallocate(dev, &fc->io, fc->lun->target.fd,
-				   FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)off,
-				   (off_t)len);
-	return TCMU_STS_ASYNC_HANDLED;
+	return file_cmd_start(fc, false, start_zeroing);
 }

@@ -54,8 +54,7 @@ static int refuse_open(const struct file_options *opts, int err, char **reason)
 	return ret;
 }
 
-/* The directory entry of a new file has to survive as the file's data do. */
-static int sync_parent(const char *path)
+int file_sync_parent(const char *path)
 {
 	char copy[PATH_MAX];
 	int fd, ret = 0;
@@ -97,7 +96,7 @@ static int create(const struct file_options *opts, uint64_t size, char **reason)
 		ret = -errno;
 	close(fd);
 	if (!ret)
-		ret = sync_parent(opts->path);
+		ret = file_sync_parent(opts->path);
 	if (ret)
 		return file_refuse(reason, -ret, "'%s' cannot be made %llu bytes large: %s",
 				   opts->path, (unsigned long long)size, strerror(-ret));

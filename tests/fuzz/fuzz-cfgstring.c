@@ -124,6 +124,8 @@ static bool expect_option(const char *option, struct file_options *opts)
 		opts->create = true;
 	else if (!strcmp(option, "removable"))
 		opts->removable = true;
+	else if (!strcmp(option, "atomic"))
+		opts->atomic = true;
 	else
 		return !strncmp(option, "phys=", 5) && expect_phys(option + 5, opts);
 	return true;
@@ -142,7 +144,7 @@ static bool expect_options(const struct parts *parts, struct file_options *opts)
 		if (!expect_option(parts->part[i], opts))
 			return false;
 	}
-	return !opts->create || !opts->read_only;
+	return !opts->read_only || !(opts->create || opts->atomic);
 }
 
 static void assert_same(const struct file_options *a, const struct file_options *b)
@@ -152,6 +154,7 @@ static void assert_same(const struct file_options *a, const struct file_options 
 	assert(a->read_only == b->read_only);
 	assert(a->create == b->create);
 	assert(a->removable == b->removable);
+	assert(a->atomic == b->atomic);
 	assert(a->phys_size == b->phys_size);
 }
 
@@ -163,9 +166,9 @@ static void check_reconstruction(const struct file_options *opts)
 
 	if (opts->phys_size)
 		snprintf(phys, sizeof(phys), ";phys=%u", opts->phys_size);
-	if (asprintf(&cfg, "file/%s%s%s%s%s%s", opts->path, opts->direct ? ";direct" : "",
+	if (asprintf(&cfg, "file/%s%s%s%s%s%s%s", opts->path, opts->direct ? ";direct" : "",
 		     opts->read_only ? ";ro" : "", opts->create ? ";create" : "",
-		     opts->removable ? ";removable" : "", phys) < 0)
+		     opts->removable ? ";removable" : "", opts->atomic ? ";atomic" : "", phys) < 0)
 		abort();
 	assert(!file_options_parse(cfg, &again, &reason));
 	assert(!reason);

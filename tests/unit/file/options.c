@@ -77,9 +77,11 @@ static void unknown_option_is_named(void **state)
 	expect_refused("file//d;RO", "'RO'");
 }
 
-static void create_excludes_ro(void **state)
+static void ro_excludes_what_writes(void **state)
 {
 	(void)state;
+	expect_ok("file//d;atomic;direct", "/d", true, false, false);
+	expect_refused("file//d;ro;atomic", "'atomic' and 'ro' exclude each other");
 	expect_refused("file//d;create;ro", "exclude each other");
 }
 
@@ -90,7 +92,7 @@ int main(void)
 		cmocka_unit_test(options_in_any_order),
 		cmocka_unit_test(relative_path_says_what_to_write),
 		cmocka_unit_test(unknown_option_is_named),
-		cmocka_unit_test(create_excludes_ro),
+		cmocka_unit_test(ro_excludes_what_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
