@@ -27,8 +27,9 @@ static int64_t work_repair(struct tcmur_io *io)
 	return file_journal_repair(fc->lun->journal, fc->lun->target.fd);
 }
 
-static void say_state(struct tcmu_device *dev, const struct file_journal *j, int err)
+static void say_state(struct file_cmd *fc, int err)
 {
+	const struct file_journal *j = fc->lun->journal;
 	const struct file_record *record = (const void *)j->buf;
 	const char *now = "";
 
@@ -36,8 +37,9 @@ static void say_state(struct tcmu_device *dev, const struct file_journal *j, int
 		return;
 	switch (j->after) {
 	case FILE_JOURNAL_EMPTY:
-		tcmu_dev_warn(dev, "the WRITE ATOMIC that had failed is over now: reads and writes "
-				   "go on");
+		tcmu_dev_warn(fc->dev,
+			      "the WRITE ATOMIC that had failed is over now: reads and writes "
+			      "go on");
 		return;
 	case FILE_JOURNAL_DOUBTFUL:
 		now = "it cannot be cleared either, and every write to this logical unit";
@@ -47,7 +49,8 @@ static void say_state(struct tcmu_device *dev, const struct file_journal *j, int
 		      "unit";
 		break;
 	}
-	tcmu_dev_err(dev,
+	fc->lun->errno_said = err; /* not once more with each command that fails by it */
+	tcmu_dev_err(fc->dev,
 		     "a WRITE ATOMIC of %u bytes at byte %llu: %s failed: %s; %s tries to set that "
 		     "right first, and fails if it cannot. Repair the storage",
 		     record->len, (unsigned long long)record->off, j->what, strerror(err), now);
@@ -61,7 +64,7 @@ static void settle(struct file_cmd *fc, int64_t res)
 	if (res < 0 && j->lost)
 		file_sync_failed(fc->dev, fc->lun, (int)-res);
 	j->lost = false;
-	say_state(fc->dev, j, (int)-res);
+	say_state(fc, (int)-res);
 	j->state = j->after;
 }
 
@@ -118,8 +121,13 @@ static void give_up(struct file_cmd *fc, int err)
 	struct file_lun *lun = fc->lun;
 
 	leave_line(lun);
-	file_cmd_fail(fc, lun->journal->what, fc->off, err,
-		      fc->reads ? TCMU_STS_RD_ERR : TCMU_STS_WR_ERR);
+	if (!fc->reads) {
+		file_cmd_fail(fc, lun->journal->what, fc->off, err, TCMU_STS_WR_ERR);
+		return;
+	}
+	/* Whatever kept the write from its end, to a read it is no lack of space. */
+	tcmur_cmd_set_error_offset(fc->cmd, fc->off);
+	file_cmd_end(fc, TCMU_STS_RD_ERR);
 }
 
 static void repaired(struct tcmur_io *io, int64_t res)
