@@ -13,11 +13,7 @@
  * sees to that: runner/range.c keeps the range of a WRITE ATOMIC locked until runner/dispatch.c has
  * answered it.
  *
- * A record must never get into another file, or into another state of this one. So each opening gives
- * the file a new random identity, which every record carries, as an extended attribute: that is neither
- * in a copy of the contents nor in a file that takes this one's name. It is there exactly as long as a
- * journal may be needed: closing takes it away. A file that has it and no journal beside it has been
- * separated from it, and what it lacks is not guessed.
+ * recover.c opens it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,15 +21,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "file.h"
 #include "journal.h"
-
-#define ATTRIBUTE "user.tcmu.atomic"
 
 #define HEAD       "tcmu-runner: journal of WRITE ATOMIC, version "
 #define VERSION    "1\n"
@@ -204,315 +197,66 @@ int file_journal_repair(struct file_journal *j, int fd)
 	return 0;
 }
 
-/* ---- opening: what is there? ---- */
+/* ---- the whole of it ---- */
 
-struct opening {
-	const struct file_options *opts;
-	const struct file_target *target;
-	struct file_journal *j;
-	char *path;  /* of the journal */
-	bool has_id; /* the file has an identity: j->id */
-	char **reason;
-};
-
-static int refuse(const struct opening *o, int err, const char *what)
+struct file_journal *file_journal_new(void)
 {
-	return file_refuse(o->reason, err, "the journal '%s' of '%s' %s: %s", o->path,
-			   o->opts->path, what, strerror(err));
+	struct file_journal *j = calloc(1, sizeof(*j));
+
+	if (!j || posix_memalign((void **)&j->buf, 4096, sizeof(zeros))) {
+		free(j);
+		return NULL;
+	}
+	memset(j->buf, 0, sizeof(zeros));
+	j->fd = -1;
+	make_crc_table(j);
+	return j;
 }
 
-static int load_id(struct opening *o)
-{
-	ssize_t ret = fgetxattr(o->target->fd, ATTRIBUTE, o->j->id, sizeof(o->j->id));
-
-	o->has_id = ret == sizeof(o->j->id);
-	if (ret >= 0 || errno == ENODATA || errno == EOPNOTSUPP || errno == ERANGE)
-		return 0;
-	return file_refuse(o->reason, errno,
-			   "the attribute " ATTRIBUTE " of '%s' cannot be read: %s", o->opts->path,
-			   strerror(errno));
-}
-
-static int refuse_missing(const struct opening *o)
-{
-	return file_refuse(
-		o->reason, ENOENT,
-		"'%s' was in use with the option ;atomic when its daemon ended, or is a copy from "
-		"such a time, and its journal '%s' is missing: a WRITE ATOMIC may be there in "
-		"part. "
-		"Bring the journal here; or, if there is none, check the data and then remove the "
-		"mark: setfattr -x " ATTRIBUTE " '%s'",
-		o->opts->path, o->path, o->opts->path);
-}
-
-/* Something that is no journal has its name. */
-static int refuse_stranger(const struct opening *o)
-{
-	if (!o->has_id && !o->opts->atomic)
-		return 0;
-	return file_refuse(o->reason, EEXIST,
-			   "'%s' is not a journal of the file handler, which needs this name for "
-			   "that of '%s'; give it another one",
-			   o->path, o->opts->path);
-}
-
-/* Reads all of it. -ENOENT: there is none, or nothing of ours; *reason tells whether that is wrong. */
-static int read_journal(struct opening *o, char *head)
-{
-	ssize_t got = read_all(o->j->fd, head, HEAD_SIZE, 0);
-	ssize_t more = read_all(o->j->fd, o->j->buf, sizeof(zeros), RECORD_OFF);
-	struct stat st;
-
-	if (got < 0 || more < 0)
-		return refuse(o, (int)(got < 0 ? -got : -more), "cannot be read");
-	if (fstat(o->j->fd, &st))
-		return refuse(o, errno, "cannot be examined");
-	if (!memcmp(head, HEAD VERSION, strlen(HEAD VERSION)))
-		return 0;
-	if (!memcmp(head, HEAD, strlen(HEAD)))
-		return file_refuse(o->reason, EINVAL,
-				   "the journal '%s' is of another version of tcmu-runner; serve "
-				   "'%s' once with that one",
-				   o->path, o->opts->path);
-	/* Nothing in it: of an attempt that died. */
-	if (st.st_size <= SIZE && !memcmp(head, zeros, HEAD_SIZE) &&
-	    !memcmp(o->j->buf, zeros, sizeof(zeros)))
-		return 0;
-	close(o->j->fd);
-	o->j->fd = -1;
-	return refuse_stranger(o);
-}
-
-static bool holds_record(const struct file_journal *j)
+int file_journal_load(struct file_journal *j, enum file_journal_kind *kind)
 {
 	const struct file_record *record = (const void *)j->buf;
-
-	return record->magic == MAGIC && record->len && record->len <= FILE_ATOMIC_MAX &&
-	       record->crc == checksum(j);
-}
-
-/* ---- opening: what a dead process left ---- */
-
-static int check_record(const struct opening *o)
-{
-	const struct file_record *record = (const void *)o->j->buf;
-
-	if (!o->has_id || memcmp(record->id, o->j->id, sizeof(record->id)))
-		return file_refuse(
-			o->reason, EINVAL,
-			"the journal '%s' holds a WRITE ATOMIC that was under way when a daemon "
-			"ended, and it is not of this '%s': that is another file now, or a copy "
-			"without its attribute " ATTRIBUTE
-			". If the write does not matter any more, "
-			"remove the journal",
-			o->path, o->opts->path);
-	if (record->off > o->target->size || record->len > o->target->size - record->off)
-		return file_refuse(
-			o->reason, EINVAL,
-			"the journal '%s' holds a WRITE ATOMIC of %u bytes at byte %llu, and '%s' "
-			"has %llu bytes: something has made it smaller. Make it as large as it "
-			"was; "
-			"or, if the write does not matter any more, remove the journal and the "
-			"mark: "
-			"setfattr -x " ATTRIBUTE " '%s'",
-			o->path, record->len, (unsigned long long)record->off, o->opts->path,
-			(unsigned long long)o->target->size, o->opts->path);
-	if (o->opts->read_only)
-		return file_refuse(
-			o->reason, EROFS,
-			"a WRITE ATOMIC to '%s' was under way when a daemon ended, and with the "
-			"option ;ro it cannot be brought to its end from the journal '%s': serve "
-			"the "
-			"file once without ;ro",
-			o->opts->path, o->path);
-	return 0;
-}
-
-/* Through the page cache: the record need not be as ;direct wants it now. */
-static int replay(const struct opening *o)
-{
-	const struct file_record *record = (const void *)o->j->buf;
-	int fd = o->target->fd, flags = fcntl(fd, F_GETFL), ret;
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_DIRECT))
-		return refuse(o, errno, "cannot be replayed");
-	ret = finish(o->j, fd);
-	if (fcntl(fd, F_SETFL, flags) && !ret)
-		ret = -errno;
-	if (ret)
-		return file_refuse(o->reason, -ret,
-				   "a WRITE ATOMIC to '%s' was under way when a daemon ended, and "
-				   "cannot be brought to its end: %s failed: %s",
-				   o->opts->path, o->j->what ? o->j->what : "fcntl(2)",
-				   strerror(-ret));
-	tcmu_dev_warn(o->target->claim.dev,
-		      "a WRITE ATOMIC of %u bytes at byte %llu was under way when a daemon ended: "
-		      "brought to its end from the journal '%s'",
-		      record->len, (unsigned long long)record->off, o->path);
-	return 0;
-}
-
-static int recover(struct opening *o)
-{
-	int flags = o->opts->read_only ? O_RDONLY : O_RDWR, ret;
 	char head[HEAD_SIZE] = { 0 };
+	ssize_t got = read_all(j->fd, head, sizeof(head), 0);
+	struct stat st;
 
-	ret = load_id(o);
-	if (ret)
-		return ret;
-	o->j->fd = open(o->path, flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (o->j->fd < 0) {
-		switch (errno) {
-		case ENOENT:
-		case ENAMETOOLONG:
-			return o->has_id ? refuse_missing(o) : 0;
-		case ELOOP:
-		case EISDIR:
-		case ENXIO:
-		case ENODEV:
-			return refuse_stranger(o);
-		default:
-			return refuse(o, errno, "cannot be opened");
-		}
-	}
-	ret = read_journal(o, head);
-	if (ret || o->j->fd < 0 || !holds_record(o->j))
-		return ret;
-	ret = check_record(o);
-	return ret ? ret : replay(o);
+	if (got >= 0)
+		got = read_all(j->fd, j->buf, sizeof(zeros), RECORD_OFF);
+	if (got >= 0 && fstat(j->fd, &st))
+		got = -errno;
+	if (got < 0)
+		return (int)got;
+	if (!memcmp(head, HEAD VERSION, strlen(HEAD VERSION)))
+		*kind = record->magic == MAGIC && record->len && record->len <= FILE_ATOMIC_MAX &&
+					record->crc == checksum(j)
+				? FILE_JOURNAL_RECORD
+				: FILE_JOURNAL_NOTHING;
+	else if (!memcmp(head, HEAD, strlen(HEAD)))
+		*kind = FILE_JOURNAL_OTHER_VERSION;
+	else if (st.st_size <= SIZE && !memcmp(head, zeros, HEAD_SIZE) &&
+		 !memcmp(j->buf, zeros, sizeof(zeros)))
+		*kind = FILE_JOURNAL_NOTHING; /* of an attempt that died */
+	else
+		*kind = FILE_JOURNAL_STRANGER;
+	return 0;
 }
 
-/* ---- opening: a new one ---- */
-
-static int make_empty(struct opening *o)
+int file_journal_format(struct file_journal *j)
 {
 	static const char head[HEAD_SIZE] = HEAD VERSION;
-	struct file_journal *j = o->j;
 	int ret;
 
-	if (j->fd < 0)
-		j->fd = open(o->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (j->fd < 0)
-		return refuse(o, errno, "cannot be created");
 	/* All of it is written: later there is space for sure, and no metadata to change. */
 	ret = write_all(j->fd, zeros, sizeof(zeros), RECORD_OFF);
 	if (!ret)
 		ret = write_all(j->fd, head, sizeof(head), 0);
-	if (!ret && fsync(j->fd))
-		ret = -errno;
-	if (!ret)
-		ret = file_sync_parent(o->path);
-	return ret ? refuse(o, -ret, "cannot be written") : 0;
-}
-
-static int give_id(struct opening *o)
-{
-	struct file_journal *j = o->j;
-
-	if (getrandom(j->id, sizeof(j->id), 0) == sizeof(j->id) &&
-	    !fsetxattr(o->target->fd, ATTRIBUTE, j->id, sizeof(j->id), 0) && !fsync(o->target->fd))
-		return 0;
-	if (errno == EOPNOTSUPP)
-		return file_refuse(
-			o->reason, EOPNOTSUPP,
-			"the file system of '%s' has no extended attributes (user.*), "
-			"which tie the journal to its file; leave out the option ;atomic",
-			o->opts->path);
-	return file_refuse(o->reason, errno,
-			   "the attribute " ATTRIBUTE " of '%s' cannot be set: %s", o->opts->path,
-			   strerror(errno));
-}
-
-/* By another name of the file its journal would not be found. */
-static int check_names(const struct opening *o)
-{
-	struct stat st;
-
-	if (fstat(o->target->fd, &st))
-		return refuse(o, errno, "cannot be created");
-	if (st.st_nlink < 2)
-		return 0;
-	return file_refuse(
-		o->reason, EMLINK,
-		"'%s' has %lu names (hard links), and its journal would be beside one of "
-		"them; remove the others, or leave out the option ;atomic",
-		o->opts->path, (unsigned long)st.st_nlink);
-}
-
-static int open_all(struct opening *o)
-{
-	int ret = recover(o);
-
-	if (ret || o->opts->read_only)
-		return ret;
-	if (!o->opts->atomic) {
-		if (o->has_id)
-			fremovexattr(o->target->fd, ATTRIBUTE);
-		return 0;
-	}
-	ret = check_names(o);
-	if (!ret)
-		ret = make_empty(o);
-	return ret ? ret : give_id(o);
-}
-
-static int refuse_block_dev(const struct file_options *opts, char **reason)
-{
-	return file_refuse(
-		reason, ENOTBLK,
-		"the option ;atomic is for regular files, and '%s' is a block device: "
-		"its journal would need a file beside it. Leave the option out, or make a "
-		"file system on it and serve a file there",
-		opts->path);
-}
-
-/* Beside the file itself, by whatever symbolic link it was found. */
-static char *path_of(const struct file_options *opts)
-{
-	char *real = realpath(opts->path, NULL), *path = NULL;
-
-	if (real && asprintf(&path, "%s.atomic", real) < 0)
-		path = NULL;
-	free(real);
-	return path;
-}
-
-int file_journal_check(const struct file_options *opts, const struct file_target *target,
-		       char **reason)
-{
-	return opts->atomic && target->block_dev ? refuse_block_dev(opts, reason) : 0;
-}
-
-int file_journal_open(const struct file_options *opts, const struct file_target *target,
-		      struct file_journal **journal, char **reason)
-{
-	struct opening o = { .opts = opts, .target = target, .reason = reason };
-	int ret = file_journal_check(opts, target, reason);
-
-	*journal = NULL;
-	if (ret || target->block_dev)
-		return ret;
-	o.path = path_of(opts);
-	o.j = calloc(1, sizeof(*o.j));
-	if (!o.path || !o.j || posix_memalign((void **)&o.j->buf, 4096, sizeof(zeros))) {
-		free(o.path);
-		free(o.j);
-		return -ENOMEM;
-	}
-	memset(o.j->buf, 0, sizeof(zeros));
-	o.j->fd = -1;
-	make_crc_table(o.j);
-	ret = open_all(&o);
-	if (ret || !opts->atomic)
-		file_journal_free(o.j);
-	else
-		*journal = o.j;
-	free(o.path);
-	return ret;
+	return !ret && fsync(j->fd) ? -errno : ret;
 }
 
 void file_journal_free(struct file_journal *j)
 {
+	if (!j)
+		return;
 	if (j->fd >= 0)
 		close(j->fd);
 	free(j->buf);
@@ -522,6 +266,6 @@ void file_journal_free(struct file_journal *j)
 void file_journal_close(struct file_journal *j, int fd)
 {
 	if (j->state == FILE_JOURNAL_EMPTY)
-		fremovexattr(fd, ATTRIBUTE);
+		fremovexattr(fd, FILE_ATOMIC_ATTRIBUTE);
 	file_journal_free(j);
 }

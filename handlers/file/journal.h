@@ -10,6 +10,8 @@
 
 #include "file.h"
 
+#define FILE_ATOMIC_ATTRIBUTE "user.tcmu.atomic" /* of the file: struct file_record.id */
+
 #define FILE_ATOMIC_MAX  65536 /* bytes of one write: at least one block of any size */
 #define FILE_RECORD_SIZE 4096  /* the data follow */
 
@@ -44,6 +46,8 @@ struct file_journal {
 	uint64_t crc_table[256];
 };
 
+/* ---- recover.c ---- */
+
 /* Is it possible at all? 0 or -errno with *reason. */
 int file_journal_check(const struct file_options *opts, const struct file_target *target,
 		       char **reason);
@@ -54,9 +58,8 @@ int file_journal_check(const struct file_options *opts, const struct file_target
  */
 int file_journal_open(const struct file_options *opts, const struct file_target *target,
 		      struct file_journal **journal, char **reason);
-/* fd: of the file. A journal that is not empty is left for the next opening. */
-void file_journal_close(struct file_journal *j, int fd);
-void file_journal_free(struct file_journal *j); /* only the memory and the descriptor */
+
+/* ---- journal.c ---- */
 
 /* On a worker, one at a time, in state EMPTY: all of it. 0 or -errno; then j->what has failed. j->after is
  * for the device's thread to make j->state. fd: of the file. */
@@ -64,5 +67,25 @@ int file_journal_write(struct file_journal *j, int fd, struct iovec *iov, size_t
 		       uint64_t off, uint32_t len);
 /* The same in any other state: does what is left to do. */
 int file_journal_repair(struct file_journal *j, int fd);
+
+/* fd: of the file. A journal that is not empty is left for the next opening. */
+void file_journal_close(struct file_journal *j, int fd);
+
+/* The memory, with fd -1; NULL: there is none. */
+struct file_journal *file_journal_new(void);
+/* Closes j->fd too. NULL is ignored. */
+void file_journal_free(struct file_journal *j);
+
+enum file_journal_kind {
+	FILE_JOURNAL_NOTHING,
+	FILE_JOURNAL_RECORD, /* whole: in j->buf */
+	FILE_JOURNAL_OTHER_VERSION,
+	FILE_JOURNAL_STRANGER, /* a file of something else */
+};
+
+/* What is in j->fd? 0 or -errno. */
+int file_journal_load(struct file_journal *j, enum file_journal_kind *kind);
+/* Makes it an empty one, durably but for its directory entry. 0 or -errno. */
+int file_journal_format(struct file_journal *j);
 
 #endif
