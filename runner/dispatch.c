@@ -115,11 +115,15 @@ void runner_finish(struct runner_cmd *rc, int sts)
 		return;
 	}
 	/* These two are no CHECK CONDITION, so the kernel would hand the data buffer, with what
-	 * another command left in it, to the initiator. "No data" cannot be said: one zero byte. */
-	if ((sts == TCMU_STS_BUSY || sts == TCMU_STS_NO_RESOURCE) && rc->op &&
-	    rc->op->dir == SCSI_DIR_IN && rc->data_len) {
-		memset(rc->data_start, 0, 1);
-		rc->pub.lib_cmd->read_len = 1;
+	 * another command left in it, to the initiator. "No data" cannot be said: one zero byte; or
+	 * zeros where READ_LEN would not be right. */
+	if ((sts == TCMU_STS_BUSY || sts == TCMU_STS_NO_RESOURCE) && rc->data_len) {
+		if (rc->op && rc->op->dir == SCSI_DIR_IN) {
+			memset(rc->data_start, 0, 1);
+			rc->pub.lib_cmd->read_len = 1;
+		} else {
+			tcmu_iovec_zero(rc->pub.lib_cmd->iovec, rc->pub.lib_cmd->iov_cnt);
+		}
 	}
 	/* The write cache was turned off while this was under way: it is durable all the same when
 	 * it is answered. */
@@ -131,7 +135,7 @@ void runner_finish(struct runner_cmd *rc, int sts)
 	}
 	/* The ring does not tell the direction of the buffer. One for data-in, which this command does
 	 * not have, would come back with what another command left in it. Not for WRITE, where it
-	 * would cost: what comes back then is what is on the medium now. */
+	 * would cost: what comes back then is what is on the medium now (and zeros, rw.c). */
 	if (sts == TCMU_STS_OK && rc->op && rc->op->dir != SCSI_DIR_IN &&
 	    rc->op->id != SCSI_WRITE && rc->data_len)
 		tcmu_iovec_zero(rc->pub.lib_cmd->iovec, rc->pub.lib_cmd->iov_cnt);

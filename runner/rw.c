@@ -3,6 +3,8 @@
  * READ, WRITE, WRITE ATOMIC, SYNCHRONIZE CACHE and PRE-FETCH: at most one handler operation between
  * the command's own buffer and the storage, no copy.
  */
+#include <string.h>
+
 #include "runner/runner.h"
 
 #define CDB_FUA 0x08 /* byte 1 of READ and WRITE (10), (12), (16) */
@@ -19,6 +21,18 @@ static size_t trim(struct iovec *iov, size_t iov_cnt, uint64_t len)
 		used++;
 	}
 	return used;
+}
+
+/* What is not written. The ring does not tell the direction of the buffer: of one for data-in it would come
+ * back, with what another command left there. What is written is on the medium for all to see. */
+static void zero_behind(const struct iovec *iov, size_t iov_cnt, uint64_t len)
+{
+	for (; iov_cnt; iov++, iov_cnt--) {
+		size_t skip = len < iov->iov_len ? (size_t)len : iov->iov_len;
+
+		memset((uint8_t *)iov->iov_base + skip, 0, iov->iov_len - skip);
+		len -= skip;
+	}
 }
 
 /*
@@ -108,6 +122,8 @@ void runner_exec_write(struct runner_cmd *rc)
 
 	if (!transfer_length(rc, &len))
 		return;
+	if (len < rc->data_len)
+		zero_behind(cmd->iovec, cmd->iov_cnt, len);
 	if (!len) {
 		runner_finish(rc, TCMU_STS_OK);
 		return;

@@ -203,6 +203,42 @@ static void verify_12(void **state)
 	expect_bad_field(run(cdb12(VERIFY12, 4, 100, 6), 6 * BLOCK), 1);
 }
 
+/* ---- a command that sends, with a buffer to receive ---- */
+
+static bool all_zero(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* What is left in the buffer goes to the initiator; what was in it before is somebody else's. */
+static void no_foreign_bytes(void **state)
+{
+	static uint8_t buf[3 * BLOCK];
+	static struct rig_cmd cmd;
+
+	(void)state;
+	memset(buf, 0xee, sizeof(buf));
+	rig_start(&cmd, cdb10(WRITE10, 0, 5, 1), buf, sizeof(buf), 700);
+	assert_int_equal(cmd.outcome.sts, TCMU_STS_OK);
+	assert_int_equal(medium[6 * BLOCK - 1], 0xee);
+	assert_true(all_zero(buf + BLOCK, 2 * BLOCK));
+
+	memset(buf, 0xee, sizeof(buf));
+	rig_start(&cmd, cdb10(WRITE10, 0, 5, 0), buf, sizeof(buf), 700);
+	assert_int_equal(cmd.outcome.sts, TCMU_STS_OK);
+	assert_true(all_zero(buf, sizeof(buf)));
+
+	flush_sts = TCMU_STS_BUSY;
+	memset(buf, 0xee, sizeof(buf));
+	rig_start(&cmd, cdb10(SYNC10, 0, 0, 0), buf, sizeof(buf), 700);
+	assert_int_equal(cmd.outcome.sts, TCMU_STS_BUSY);
+	assert_int_equal(cmd.outcome.read_len, 0);
+	assert_true(all_zero(buf, sizeof(buf)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +259,7 @@ int main(void)
 		T(write_atomic_needs_a_promise),
 		T(prefetch_caches_nothing),
 		T(verify_12),
+		T(no_foreign_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
