@@ -26,7 +26,7 @@ enum method { BY_UNMAP, BY_WRITESAME, BY_WRITE };
 struct runner_wipe {
 	struct runner_cmd *waiting; /* answered at the end; NULL: it was IMMED, or aborted */
 	enum runner_wipe_kind kind;
-	enum runner_health before; /* the state as long as nothing was changed */
+	enum runner_health before; /* the state as long as nothing was changed or promised */
 	bool started;
 	bool inverts;
 	enum method method;
@@ -85,7 +85,7 @@ static void end(struct runner_dev *rdev, int sts)
 
 	if (sts == TCMU_STS_OK)
 		rdev->health = RUNNER_HEALTH_OK;
-	else if (!w->started)
+	else if (!w->started && waiting)
 		rdev->health = w->before;
 	else
 		say_failure(rdev, sts);
@@ -306,6 +306,10 @@ void runner_wipe_start(struct runner_cmd *rc, const struct runner_wipe_plan *pla
 		runner_finish_sense(rc, &sense);
 		return;
 	}
+	if (runner_hurry(rc)) {
+		runner_finish(rc, TCMU_STS_BUSY);
+		return;
+	}
 	w = wipe_new(rc, plan);
 	if (!w) {
 		runner_finish(rc, TCMU_STS_NO_RESOURCE);
@@ -323,7 +327,7 @@ void runner_wipe_start(struct runner_cmd *rc, const struct runner_wipe_plan *pla
 		runner_finish(rc, TCMU_STS_OK);
 	else
 		w->waiting = rc;
-	if (!rdev->active)
+	if (rdev->wipe && !rdev->active)
 		runner_wipe_kick(rdev);
 }
 

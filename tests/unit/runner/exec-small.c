@@ -100,6 +100,40 @@ static void start_stop(void **state)
 	assert_string_equal(calls, "f");
 }
 
+/* ---- FORMAT UNIT with IMMED, when the daemon stops ---- */
+
+static const uint8_t format_cdb[16] = { 0x04, 0x10 /* FMTDATA */ };
+static uint8_t format_list[4] = { 0, 0x02 /* IMMED */ };
+
+static void format_is_not_begun_at_a_stop(void **state)
+{
+	(void)state;
+	rdev.stopping = true;
+	memcpy(data, format_list, sizeof(format_list));
+	assert_int_equal(run(format_cdb, sizeof(format_list)), TCMU_STS_BUSY);
+	assert_null(rdev.wipe);
+	assert_int_equal(rdev.health, RUNNER_HEALTH_OK);
+	assert_string_equal(calls, "");
+}
+
+/* GOOD was said, so the next daemon must not pretend that nothing was asked for. */
+static void format_that_was_promised_has_failed(void **state)
+{
+	static struct rig_cmd before, format;
+
+	(void)state;
+	hold = true;
+	rig_start(&before, cdb10(WRITE10, 0, 5, 1), data, BLOCK, 0);
+	rig_start(&format, format_cdb, format_list, sizeof(format_list), 0);
+	assert_true(format.outcome.done);
+	assert_int_equal(format.outcome.sts, TCMU_STS_OK);
+	rdev.stopping = true;
+	rig_release(0);
+	assert_true(before.outcome.done);
+	assert_null(rdev.wipe);
+	assert_int_equal(rdev.health, RUNNER_FORMAT_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +141,8 @@ int main(void)
 		T(request_sense_reports_unit_attention_once),
 		T(mode_select_turns_the_cache),
 		T(start_stop),
+		T(format_is_not_begun_at_a_stop),
+		T(format_that_was_promised_has_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
