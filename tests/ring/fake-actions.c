@@ -24,6 +24,15 @@ static int map_ring(struct fake_ring *r)
 	return r->base == MAP_FAILED ? -1 : 0;
 }
 
+static void first_mailbox(struct fake_ring *r)
+{
+	r->mb->version = TCMU_ABI_MAILBOX_VERSION;
+	r->mb->flags = r->cfg.flags;
+	r->mb->cmdr_off = sizeof(*r->mb);
+	r->mb->cmdr_size = r->cmdr_size;
+	memcpy(r->mb_copy, r->mb, sizeof(r->mb_copy));
+}
+
 struct fake_ring *fake_ring_new(const struct fake_ring_cfg *cfg, struct fake_verdicts *v)
 {
 	struct fake_ring *r = calloc(1, sizeof(*r));
@@ -50,11 +59,7 @@ struct fake_ring *fake_ring_new(const struct fake_ring_cfg *cfg, struct fake_ver
 	}
 	r->mb = (void *)r->base;
 	r->cmdr = r->base + sizeof(*r->mb);
-	r->mb->version = TCMU_ABI_MAILBOX_VERSION;
-	r->mb->flags = r->cfg.flags;
-	r->mb->cmdr_off = sizeof(*r->mb);
-	r->mb->cmdr_size = r->cmdr_size;
-	memcpy(r->mb_copy, r->mb, sizeof(r->mb_copy));
+	first_mailbox(r);
 	r->slot_cap = r->cmdr_size / 32 + 2; /* a TMR without ids is the shortest, and a PAD */
 	r->slots = calloc(r->slot_cap, sizeof(*r->slots));
 	r->blk_used = calloc(r->cfg.data_blocks, 1);
@@ -92,6 +97,41 @@ void fake_ring_free(struct fake_ring *r)
 	free(r->id_marks);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
+}
+
+void fake_ring_recycle(struct fake_ring *r)
+{
+	fake_lock(r);
+	fake_run_qfull(r, true);
+	fake_drop_commands(r, 2);
+	fake_drop_tmrs(r);
+	for (; r->slot_first != r->slot_next; r->slot_first++) {
+		free(fake_slot(r, r->slot_first)->real);
+		fake_slot(r, r->slot_first)->real = NULL;
+	}
+	fake_unlock(r);
+	memset(r->mb, 0, sizeof(*r->mb));
+	memset(r->cmdr, 0, r->cmdr_size);
+	memset(r->slots, 0, r->slot_cap * sizeof(*r->slots));
+	memset(r->blk_used, 0, r->cfg.data_blocks);
+	memset(r->blk_high, 0, r->cfg.data_blocks * sizeof(*r->blk_high));
+	memset(r->id_marks, 0, r->id_high + 1);
+	memset(&r->st, 0, sizeof(r->st));
+	/* What the file loses comes back as zeros. */
+	r->file_len = r->data_off;
+	if (ftruncate(r->memfd, (off_t)(FAKE_PAGE + r->file_len)))
+		abort();
+	r->head = r->head_visible = r->cleaned = r->ring_high = 0;
+	r->slot_first = r->slot_next = r->slot_hidden = 0;
+	r->blk_hint = 0;
+	r->blk_free = r->cfg.data_blocks;
+	r->id_hint = 1;
+	r->id_high = 0;
+	r->reset_unseen = r->reset_said = r->any_aborted = false;
+	r->blocked = r->broken = r->plugged = r->event_owed = r->hold_head = false;
+	r->seed = 0;
+	first_mailbox(r);
+	fake_decoy_init(r);
 }
 
 int fake_ring_memfd(struct fake_ring *r)

@@ -243,7 +243,7 @@ void fake_ring_check_idle(struct fake_ring *r)
 	fake_check_mailbox(r);
 	fake_decoy_check(r);
 	check_slots(r);
-	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
+	for (uint32_t id = 1; id <= r->id_high; id++) {
 		struct fake_req *req = r->ids[id];
 
 		if (!req)

@@ -83,6 +83,8 @@ void fake_decoy_wait(struct fake_ring *r)
 
 void fake_decoy_check(struct fake_ring *r)
 {
+	if (r->decoy[0] == DECOY_FILL && !memcmp(r->decoy, r->decoy + 1, FAKE_PAGE - 1))
+		return;
 	for (size_t i = 0; i < FAKE_PAGE; i++) {
 		if (r->decoy[i] == DECOY_FILL)
 			continue;

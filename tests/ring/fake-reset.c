@@ -28,7 +28,7 @@ void fake_drop_tmrs(struct fake_ring *r)
 /* Ends everything on the ring. */
 void fake_drop_commands(struct fake_ring *r, int level)
 {
-	for (uint32_t id = 1; id <= FAKE_MAX_ID; id++) {
+	for (uint32_t id = 1; id <= r->id_high; id++) {
 		struct fake_req *req = r->ids[id];
 
 		if (!req)
@@ -92,7 +92,7 @@ void fake_ring_restarted(struct fake_ring *r)
 {
 	fake_lock(r);
 	r->served_ms = fake_now_ms();
-	for (uint32_t id = 0; id <= FAKE_MAX_ID; id++)
+	for (uint32_t id = 0; id <= r->id_high; id++)
 		if (r->id_marks[id] & FAKE_ID_DONE)
 			r->id_marks[id] |= FAKE_ID_OLD;
 	fake_unlock(r);

@@ -79,6 +79,7 @@ struct fake_ring {
 	struct fake_req **ids;
 	uint8_t *id_marks; /* FAKE_ID_*, by cmd_id */
 	uint32_t id_hint;
+	uint32_t id_high; /* no command ever had a higher one */
 
 	/* Since the last reset no new command was answered. Meanwhile the old slots are neither
 	 * poisoned nor checked: user space cannot know before it looks. */

@@ -205,7 +205,11 @@ static uint16_t alloc_id(struct fake_ring *r)
 {
 	while (r->id_hint < FAKE_DECOY_ID && r->ids[r->id_hint])
 		r->id_hint++;
-	return r->id_hint < FAKE_DECOY_ID ? (uint16_t)r->id_hint : 0;
+	if (r->id_hint >= FAKE_DECOY_ID)
+		return 0;
+	if (r->id_hint > r->id_high)
+		r->id_high = r->id_hint;
+	return (uint16_t)r->id_hint;
 }
 
 static void write_entry(struct fake_ring *r, struct fake_req *req, uint32_t base, uint32_t len)

@@ -106,6 +106,8 @@ struct fake_ring;
 struct fake_ring *fake_ring_new(const struct fake_ring_cfg *cfg, struct fake_verdicts *v);
 /* Answers what is left with 02/08/00. */
 void fake_ring_free(struct fake_ring *r);
+/* As new, with the same configuration and mapping; what is left is answered as fake_ring_free() does. */
+void fake_ring_recycle(struct fake_ring *r);
 
 int fake_ring_memfd(struct fake_ring *r); /* for fake_map(), with the length */
 size_t fake_ring_map_len(struct fake_ring *r);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What libtcmu.c and the runner have around them in a daemon, for fuzz-commands. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/context.h"
+#include "tests/fuzz/commands.h"
+
+/* ---- lib/ ----------------------------------------------------------------------------------------- */
+
+static int kick(int fd)
+{
+	(void)fd;
+	fake_ring_doorbell(w.ring, 1);
+	return 0;
+}
+
+const struct tcmu_kernel_ops tcmu_kernel_ops = { .dev_kick = kick };
+
+int tcmu_device_start(struct tcmu_device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+int tcmu_device_start_once(struct tcmu_device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+int tcmu_device_stop(struct tcmu_device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+ssize_t tcmu_dev_read_attr(struct tcmu_device *dev, const char *name, char *buf, size_t size)
+{
+	(void)dev, (void)name, (void)buf, (void)size;
+	return -ENOENT;
+}
+
+int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *val)
+{
+	(void)dev, (void)name, (void)val;
+	return -ENOENT;
+}
+
+void tcmu_log(enum tcmu_log_level level, struct tcmu_device *dev, const char *fmt, ...)
+{
+	(void)level, (void)dev, (void)fmt;
+}
+
+void tcmu_event_done(struct tcmu_device *dev, int status)
+{
+	(void)dev, (void)status;
+}
+
+/* ---- runner/device.c ------------------------------------------------------------------------------ */
+
+/* The thread sleeps only when it has nothing to do. */
+void runner_dev_wake(struct runner_dev *rdev)
+{
+	(void)rdev;
+}
+
+void runner_dev_request(struct runner_dev *rdev, unsigned int req)
+{
+	if (req & RUNNER_REQ_PARK)
+		abort();
+	atomic_fetch_or(&rdev->requests, req);
+}
+
+bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind)
+{
+	enum runner_reply expected = kind;
+
+	return atomic_compare_exchange_strong(&rdev->reply, &expected, RUNNER_REPLY_NONE);
+}
+
+/* ---- not called ----------------------------------------------------------------------------------- */
+
+#define NEVER(ret, name, ...)                                                                      \
+	ret name(__VA_ARGS__)                                                                      \
+	{                                                                                          \
+		abort();                                                                           \
+	}
+
+#pragma clang diagnostic ignored "-Wunused-parameter"
+NEVER(struct tcmulib_context *, tcmu_context_new, struct tcmulib_handler *handlers, size_t n)
+NEVER(int, tcmu_foreign_set, struct tcmulib_context *ctx, const char *const *subtypes, size_t n)
+NEVER(int, tcmu_context_ready, struct tcmulib_context *ctx)
+NEVER(void, tcmu_context_close, struct tcmulib_context *ctx)
+NEVER(void, tcmu_context_abandon, struct tcmulib_context *ctx)
+NEVER(void, tcmu_event_defer, struct tcmu_device *dev)
+NEVER(bool, tcmu_event_awaited, struct tcmu_device *dev)
+NEVER(void, tcmu_device_end, struct tcmu_device *dev)
