@@ -126,9 +126,8 @@ static void do_status(struct held *h)
 	uint64_t off = h->off, step = w.block_size / 2;
 
 	for (size_t i = 0; i < h->iov_cnt && off < h->off + h->len; i++, off += step)
-		h->extents[i] = (struct tcmur_extent) {
-			step, w.deallocated >> (off / w.block_size) & 1
-		};
+		h->extents[i] = (struct tcmur_extent) { step,
+							w.deallocated >> (off / w.block_size) & 1 };
 }
 
 /* The vendor's command: the initiator gets all of its buffer filled. */
@@ -388,8 +387,7 @@ void handler_work(uint32_t which, uint32_t outcome)
 		return;
 	which %= w.held_count;
 	h = w.held[which];
-	memmove(w.held + which, w.held + which + 1,
-		(--w.held_count - which) * sizeof(w.held[0]));
+	memmove(w.held + which, w.held + which + 1, (--w.held_count - which) * sizeof(w.held[0]));
 	tcmur_cmd_complete(&w.dev, h.cmd, carry_out(&h, outcome));
 }
 

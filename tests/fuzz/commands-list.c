@@ -25,7 +25,7 @@ static size_t mode_pages(struct sent *s, uint8_t *list)
 	uint32_t what = take(1);
 
 	s->fc.cdb[1] |= 0x10; /* PF */
-	if (what & 0x40) { /* a block descriptor */
+	if (what & 0x40) {    /* a block descriptor */
 		list[six ? 3 : 7] = 8;
 		put_be32(list + len, BLOCKS);
 		put_be24(list + len + 5, w.block_size);
@@ -123,8 +123,8 @@ static size_t anything(struct sent *s, uint8_t *list)
 }
 
 static size_t (*const makers[SCSI_CMD_COUNT])(struct sent *s, uint8_t *list) = {
-	[SCSI_MODE_SELECT] = mode_pages, [SCSI_UNMAP] = unmap,
-	[SCSI_FORMAT_UNIT] = format,     [SCSI_SANITIZE] = sanitize,
+	[SCSI_MODE_SELECT] = mode_pages,     [SCSI_UNMAP] = unmap,
+	[SCSI_FORMAT_UNIT] = format,         [SCSI_SANITIZE] = sanitize,
 	[SCSI_SEND_DIAGNOSTIC] = diagnostic,
 };
 

@@ -280,8 +280,7 @@ static void compared(const struct sent *s)
 	uint8_t bytchk = s->fc.cdb[1] >> 1 & 3;
 
 	for (uint64_t b = 0; bytchk && !s->fc.odd && b < s->blocks; b++)
-		assert(had(s->lba + b,
-			   hash_block(s->data + (bytchk == 1 ? b * w.block_size : 0)),
+		assert(had(s->lba + b, hash_block(s->data + (bytchk == 1 ? b * w.block_size : 0)),
 			   s->sent_at));
 }
 
@@ -301,8 +300,7 @@ static void is_durable(const struct sent *s)
 
 static void is_wiped(const struct sent *s)
 {
-	bool erase = s->op->id == SCSI_SANITIZE &&
-		     s->op->service_action != SANITIZE_SA_OVERWRITE;
+	bool erase = s->op->id == SCSI_SANITIZE && s->op->service_action != SANITIZE_SA_OVERWRITE;
 
 	if (is_immed(s) || s->fc.odd || erase)
 		return;

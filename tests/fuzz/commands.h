@@ -37,8 +37,8 @@ struct sent {
 	bool cache_off; /* WCE was 0 when it was sent */
 
 	/* what the handler was asked to do for it */
-	uint64_t applied; /* bits of the blocks that were changed, or would have been */
-	uint64_t asked;   /* ... to deallocate */
+	uint64_t applied;  /* bits of the blocks that were changed, or would have been */
+	uint64_t asked;    /* ... to deallocate */
 	uint64_t dirty_at; /* the last change that is not yet on stable storage, 0: none */
 	bool failed;       /* some operation was */
 
