@@ -25,7 +25,10 @@
 
 struct runner_dev;
 
-#define RUNNER_BOUNCE_SIZE (256u * 1024) /* of the one bounce buffer of a device */
+/* Of the one bounce buffer of a device. Fuzzing has a smaller one, so that more goes in pieces. */
+#ifndef RUNNER_BOUNCE_SIZE
+#define RUNNER_BOUNCE_SIZE (256u * 1024)
+#endif
 
 /* How a command uses the range that it has locked (runner/range.c). */
 enum runner_range_kind {

@@ -101,7 +101,7 @@ static void do_same(struct held *h)
 
 static int do_caw(struct held *h)
 {
-	uint8_t both[DATA_MAX];
+	static uint8_t both[DATA_MAX];
 	struct iovec second = { both + h->len, h->len };
 
 	assert(2 * h->len <= sizeof(both));

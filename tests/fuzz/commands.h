@@ -20,7 +20,7 @@
 #define BLOCKS         64u
 #define BLOCK_SIZE_MAX 4096u
 #define CMDS_MAX       64u
-#define DATA_MAX       (32u * 1024)
+#define DATA_MAX       (64u * 1024)
 #define HELD_MAX       128u
 #define VENDOR_OPCODE  0xc1 /* the handler's own */
 
