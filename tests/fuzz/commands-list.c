@@ -2,6 +2,7 @@
 /* Parameter lists for fuzz-commands. A new one is a row of makers[]. */
 #include <string.h>
 
+#include "scsi/mode_pages.h"
 #include "scsi_defs.h"
 #include "tests/fuzz/commands.h"
 #include "util/be.h"
@@ -14,38 +15,36 @@ static void set_length(struct sent *s, size_t len)
 		s->fc.cdb[op->xfer.at + i] = (uint8_t)len;
 }
 
-/* The header, a page that may be changed with what the input makes of it, and another one perhaps. */
+/* The header, then pages as they are but for what the input changes. */
 static size_t mode_pages(struct sent *s, uint8_t *list)
 {
-	static const uint8_t pages[][2] = {
-		{ 0x08, 0x12 }, { 0x0a, 0x0a }, { 0x01, 0x0a }, { 0x1c, 0x0a }
-	};
-	bool six = s->op->cdb_len == 6;
-	size_t len = six ? 4 : 8;
-	uint32_t what = take(1);
+	size_t header = s->op->cdb_len == 6 ? 4 : 8, len = header;
+	uint32_t what = take(1), flips;
+	struct scsi_lu lu;
 
-	s->fc.cdb[1] |= 0x10; /* PF */
-	if (what & 0x40) {    /* a block descriptor */
-		list[six ? 3 : 7] = 8;
+	runner_lu(&w.rdev, &lu, false);
+	s->fc.cdb[1] |= 0x10;        /* PF */
+	if ((what & 0x60) == 0x60) { /* a block descriptor */
+		list[header - 1] = 8;
 		put_be32(list + len, BLOCKS);
 		put_be24(list + len + 5, w.block_size);
 		len += 8;
 	}
-	for (unsigned int n = 1 + (what >> 7); n; n--) {
-		const uint8_t *page = pages[what % 4];
+	for (unsigned int n = 1 + (what >> 7); n; n--, what >>= 3) {
+		const struct scsi_mode_page *page = scsi_mode_page(&lu, what % 8);
 
-		list[len] = page[0];
-		list[len + 1] = page[1];
-		if (page[0] == 0x08)
-			list[len + 2] = (uint8_t)take(1) & 0x04; /* WCE */
-		else if (page[0] == 0x0a) {
-			list[len + 2] = (uint8_t)(take(1) & 0x04) | 0x02; /* D_SENSE, GLTSD */
-			list[len + 3] = 0x10;                             /* unrestricted */
-			list[len + 4] = (uint8_t)take(1) & 0x08;          /* SWP */
-			put_be16(list + len + 8, 0xffff);
+		if (!page)
+			continue;
+		scsi_mode_put_page(&lu, page, 0, list + len);
+		list[len] &= 0x7f; /* PS */
+		flips = take(1);
+		if (page->code == MODE_PAGE_CACHING)
+			list[len + 2] ^= (uint8_t)flips & 0x04; /* WCE */
+		if (page->code == MODE_PAGE_CONTROL && !page->subpage) {
+			list[len + 2] ^= (uint8_t)flips & 0x04; /* D_SENSE */
+			list[len + 4] ^= (uint8_t)flips & 0x08; /* SWP */
 		}
-		len += 2u + page[1];
-		what >>= 2;
+		len += page->size;
 	}
 	return len;
 }

@@ -7,6 +7,7 @@
 #include "scsi/diagnostic.h"
 #include "scsi/format.h"
 #include "scsi/mode.h"
+#include "scsi/mode_pages.h"
 #include "scsi/param.h"
 #include "scsi_defs.h"
 #include "tests/fuzz/scsi-input.h"
@@ -151,11 +152,32 @@ static void parse(const struct input *in, size_t which, struct list list)
 	check_sense(&sense, in->op, list.len);
 }
 
+/* Mode pages as they are, of which the input changes some bits; else what it says. */
+static struct list make_list(const struct input *in, const uint8_t *data, size_t len, uint8_t how)
+{
+	const struct scsi_mode_page *page = scsi_mode_page(&in->lu, how % 16);
+	size_t header = in->op->cdb_len == 6 ? 4 : 8;
+	uint8_t *bytes;
+
+	if (in->op->id != SCSI_MODE_SELECT || !(how & 0x80) || !page) {
+		bytes = malloc(len);
+		if (len)
+			memcpy(bytes, data, len);
+		return (struct list) { bytes, len };
+	}
+	bytes = calloc(1, header + page->size);
+	scsi_mode_put_page(&in->lu, page, 0, bytes + header);
+	bytes[header] &= 0x7f; /* PS */
+	for (size_t i = 0; i < len && i < page->size; i++)
+		bytes[header + i] ^= data[i];
+	return (struct list) { bytes, header + page->size };
+}
+
 /* The row of parsers[] comes from the input in place of the CDB's operation code. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const size_t count = sizeof(parsers) / sizeof(parsers[0]);
-	uint8_t head[INPUT_REST], *bytes;
+	uint8_t head[INPUT_REST];
 	struct list list;
 	struct input in;
 	size_t which;
@@ -168,18 +190,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (scsi_opcodes[i].id == parsers[which].id && n++ <= head[INPUT_LU + 1] % 4)
 			head[INPUT_CDB] = (uint8_t)i;
 	head[INPUT_LU + 1] = head[INPUT_CDB];
-	head[INPUT_LU] = 0;
-	list.len = size - INPUT_REST;
-	bytes = malloc(list.len);
-	if (list.len)
-		memcpy(bytes, data + INPUT_REST, list.len);
-	list.bytes = bytes;
+	head[INPUT_LU] &= 0x08;
 	input_read(&in, head);
+	list = make_list(&in, data + INPUT_REST, size - INPUT_REST, data[INPUT_CDB + 3]);
 	if (data[INPUT_CDB] & 0xc0) /* as an initiator does it */
 		set_length(&in, list.len);
 	assert(in.op && in.op->id == parsers[which].id);
 	parse(&in, which, list);
-	free(bytes);
+	free((void *)(uintptr_t)list.bytes);
 	free(in.cdb);
 	return 0;
 }

@@ -89,6 +89,21 @@ static inline void input_lu(struct scsi_lu *lu, const uint8_t *p)
 	input_text(lu->name, sizeof(lu->name), p[55]);
 }
 
+/* A command of the table; by how, with a page code that there is, and without bits that it has not. */
+static inline void input_row(uint8_t *cdb, const struct scsi_opcode *op, uint8_t how)
+{
+	static const uint8_t pages[] = { 0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2,
+					 0x01, 0x08, 0x0a, 0x1c, 0x3f, 0x0d, 0x0c, 0x2f };
+
+	cdb[0] = op->opcode;
+	if (op->service_action != SCSI_NO_SA)
+		cdb[1] = (uint8_t)((cdb[1] & ~0x1f) | op->service_action);
+	if (how & 0x10)
+		cdb[2] = pages[cdb[2] % 16] ^ (op->id == SCSI_INQUIRY ? 0 : cdb[2] & 0xc0);
+	for (unsigned int i = 0; how & 0x08 && i < op->cdb_len; i++)
+		cdb[i] &= op->usage[i] | op->ignored[i];
+}
+
 /* Of INPUT_REST bytes at data. Mostly a command of the table, by its number. */
 static inline void input_read(struct input *in, const uint8_t *data)
 {
@@ -97,14 +112,9 @@ static inline void input_read(struct input *in, const uint8_t *data)
 
 	input_lu(&in->lu, data);
 	memcpy(cdb, data + INPUT_CDB, 16);
-	if (data[INPUT_LU] < 0xe0) {
-		const struct scsi_opcode *op =
-			&scsi_opcodes[data[INPUT_LU + 1] % scsi_opcode_count];
-
-		cdb[0] = op->opcode;
-		if (op->service_action != SCSI_NO_SA)
-			cdb[1] = (uint8_t)((cdb[1] & ~0x1f) | op->service_action);
-	}
+	if (data[INPUT_LU] < 0xe0)
+		input_row(cdb, &scsi_opcodes[data[INPUT_LU + 1] % scsi_opcode_count],
+			  data[INPUT_LU]);
 	len = (size_t)scsi_cdb_length(cdb);
 	assert(len >= 6 && len <= SCSI_CDB_MAX);
 	in->cdb = malloc(len); /* the sanitizer guards its end */
