@@ -72,6 +72,8 @@ static void caw_refusals(void **state)
 	expect_bad_field(run(caw_cdb(0, 0, 3), 4 * BLOCK), 13); /* less */
 	expect_bad_field(run(caw_cdb(0, 0, 2), 4 * BLOCK - 1), 13);
 	expect_bad_field(run(caw_cdb(0, 0, 1), 0), 13);
+	/* The one byte is too small for 256, and GOOD would say that they were compared. */
+	expect_bad_field(run(caw_cdb(0, 0, 0), 512 * BLOCK), 13);
 	expect_sense(run(caw_cdb(0, BLOCKS - 1, 2), 4 * BLOCK), 5, 0x21, 0);
 	expect_sense(run(caw_cdb(0x20, 0, 2), 4 * BLOCK), 5, 0x24, 0); /* WRPROTECT */
 	dev.max_xfer_len = 3;
