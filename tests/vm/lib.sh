@@ -250,18 +250,19 @@ lun_disk()
 	[ -b "$DISK" ] && [ "$(blockdev --getsize64 "$DISK" 2>/dev/null || echo 0)" -gt 0 ]
 }
 
-# lun_attach NAME: a SCSI disk of this machine; sets DISK to /dev/sdX.
+# lun_attach NAME [AS]: a SCSI disk of this machine; sets DISK to /dev/sdX. AS is the
+# name for the commands here if one LUN is attached more than once.
 lun_attach()
 {
 	local naa tpg
-	naa=$(lun_naa "$1")
+	naa=$(lun_naa "${2:-$1}")
 	tpg=$cfs/loopback/$naa/tpgt_1
 	mkdir -p "$tpg"
 	put "$tpg/nexus" "$naa"
 	mkdir -p "$tpg/lun/lun_0"
 	within 60 ln -s "$core/$1" "$tpg/lun/lun_0/port" || fail "attaching $1 failed"
 	DISK=''
-	wait_for 30 lun_disk "$1" || fail "no disk for $1 after 30 s"
+	wait_for 30 lun_disk "${2:-$1}" || fail "no disk for $1 after 30 s"
 }
 
 lun_detach()

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bare/PATH: a file, and nothing but open, close, read and write, on two threads that block. All that
+ * an initiator gets beyond READ and WRITE is the runner's doing: scripts/82-conformance-bare.sh.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "tcmu-runner.h"
+
+static int bare_open(struct tcmu_device *dev, bool reopen)
+{
+	const char *path = strchr(tcmu_dev_get_cfgstring(dev), '/');
+	int fd = path ? open(path + 1, O_RDWR | O_CLOEXEC) : -1;
+
+	(void)reopen;
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || !tcmu_dev_get_num_lbas(dev)) {
+		tcmu_dev_err(dev, "bare: %s and a dev_size are needed: %s",
+			     path ? path + 1 : "a path", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -EINVAL;
+	}
+	tcmur_dev_set_private(dev, (void *)(intptr_t)fd);
+	return 0;
+}
+
+static void bare_close(struct tcmu_device *dev)
+{
+	close((int)(intptr_t)tcmur_dev_get_private(dev));
+}
+
+/* All of it: what the kernel moves at once may be less, and so is what it takes at once. */
+static bool move(struct tcmu_device *dev, bool write, struct iovec *iov, size_t iov_cnt, size_t len,
+		 off_t off)
+{
+	int fd = (int)(intptr_t)tcmur_dev_get_private(dev);
+
+	while (len) {
+		int some = iov_cnt < 64 ? (int)iov_cnt : 64;
+		ssize_t done = write ? pwritev(fd, iov, some, off) : preadv(fd, iov, some, off);
+
+		if (done <= 0)
+			return false;
+		len -= (size_t)done;
+		off += done;
+		for (; iov_cnt && (size_t)done >= iov->iov_len; iov++, iov_cnt--)
+			done -= (ssize_t)iov->iov_len;
+		if (iov_cnt) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (size_t)done;
+		}
+	}
+	return true;
+}
+
+static int bare_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
+		     size_t iov_cnt, size_t len, off_t off)
+{
+	(void)cmd;
+	return move(dev, false, iov, iov_cnt, len, off) ? TCMU_STS_OK : TCMU_STS_RD_ERR;
+}
+
+static int bare_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
+		      size_t iov_cnt, size_t len, off_t off)
+{
+	(void)cmd;
+	return move(dev, true, iov, iov_cnt, len, off) ? TCMU_STS_OK : TCMU_STS_WR_ERR;
+}
+
+static struct tcmur_handler bare_handler = {
+	.name = "Bare",
+	.subtype = "bare",
+	.cfg_desc = "bare/PATH: a file, for tests; set dev_size",
+	.nr_threads = 2,
+	.open = bare_open,
+	.close = bare_close,
+	.read = bare_read,
+	.write = bare_write,
+};
+
+TCMUR_REGISTER_HANDLER(bare_handler)
