@@ -12,6 +12,6 @@ need_daemon
 iscsi_begin
 
 start_daemon
-conformance_lun 4096 "" $((256 << 20)) "" hw_block_size=4096
+conformance_lun 4096 "" $((64 << 20)) "" hw_block_size=4096
 judge 4096 190 4096
 stop_daemon

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A suite that nobody here wrote: libiscsi's, over iSCSI, on a LUN of the file
+# handler with 512-byte blocks, and those of its tests that a plain LUN cannot pass on
+# one with larger physical blocks, a large, a removable and a read-only one.
+#
+# TCMU_VM_BACKSTORE=fileio runs it on the kernel's own file backstore instead,
+# whose numbers are known: a check of the counting.
+#
+# timeout: 2000
+
+. "$TCMU_SRC/tests/vm/lib.sh"
+. "$TCMU_SRC/tests/vm/conformance.sh"
+need iscsi-test-cu python3
+need_daemon
+iscsi_begin
+
+# Fewer than 65536 blocks: the suite's WriteSame16.Unmap would write as many with one
+# command, whatever MAXIMUM TRANSFER LENGTH is.
+size=$((${TCMU_VM_LUN_MIB:-31} << 20))
+
+if [ "${TCMU_VM_BACKSTORE-}" = fileio ]; then
+	conformance_fileio "$size"
+	# By Debian's kernel 6.1.0-56 and libiscsi-bin 1.19.0-3.
+	judge fileio 121/84/10 fileio
+	exit
+fi
+
+start_daemon
+bad=''
+conformance_lun plain "" "$size"
+judge plain 190 plain || bad=y
+
+# Physical blocks of eight logical ones. GetLBAStatus.UnmapSingle is not for them: it
+# asks for the status of block n + 1 and expects that of n + 8.
+conformance_lun physical ";phys=4096" "$size" \
+	SCSI.WriteSame10,SCSI.WriteSame16,SCSI.Unmap,SCSI.Read10,SCSI.Write10,SCSI.ReadCapacity16,SCSI.Inquiry
+# A sanitize operation that is still under way after four seconds at 200 MiB/s.
+conformance_lun large "" $((1200 << 20)) SCSI.Sanitize.Reset
+conformance_lun removable ";removable" "$size" \
+	"SCSI.NoMedia,SCSI.StartStopUnit SCSI.PreventAllow.Simple SCSI.PreventAllow.Eject SCSI.PreventAllow.LUNReset"
+conformance_lun readonly ";ro" "$size" SCSI.ReadOnly
+judge all 205 plain physical large removable readonly || bad=y
+stop_daemon
+[ -z "$bad" ] || fail "the LUN does not conform"
