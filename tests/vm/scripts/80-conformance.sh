@@ -3,7 +3,8 @@
 #
 # A suite that nobody here wrote: libiscsi's, over iSCSI, on a LUN of the file
 # handler with 512-byte blocks, and those of its tests that a plain LUN cannot pass on
-# one with larger physical blocks, a large, a removable and a read-only one.
+# one with larger physical blocks, a large, a removable, a read-only and one with
+# atomic writes.
 #
 # TCMU_VM_BACKSTORE=fileio runs it on the kernel's own file backstore instead,
 # whose numbers are known: a check of the counting.
@@ -41,6 +42,7 @@ conformance_lun large "" $((1200 << 20)) SCSI.Sanitize.Reset
 conformance_lun removable ";removable" "$size" \
 	"SCSI.NoMedia,SCSI.StartStopUnit SCSI.PreventAllow.Simple SCSI.PreventAllow.Eject SCSI.PreventAllow.LUNReset"
 conformance_lun readonly ";ro" "$size" SCSI.ReadOnly
-judge all 205 plain physical large removable readonly || bad=y
+conformance_lun atomic ";atomic" "$size" SCSI.WriteAtomic16
+judge all 205 plain physical large removable readonly atomic || bad=y
 stop_daemon
 [ -z "$bad" ] || fail "the LUN does not conform"
