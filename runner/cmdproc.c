@@ -50,7 +50,8 @@ static void answer_reconfig(struct runner_dev *rdev, int ret)
 			runner_dev_unit_attention(rdev, RUNNER_UA_CAPACITY_CHANGED);
 		}
 	}
-	if (!ret && cfg.type == TCMULIB_CFG_WRITE_CACHE)
+	if (!ret && cfg.type == TCMULIB_CFG_WRITE_CACHE &&
+	    rdev->cache_before != cfg.data.write_cache)
 		runner_dev_unit_attention(rdev, RUNNER_UA_MODE_CHANGED);
 	tcmulib_event_done(rdev->dev, ret);
 }
@@ -118,7 +119,11 @@ static void handle_reconfig(struct runner_dev *rdev)
 		return;
 	}
 	rdev->cache_before = tcmu_dev_get_write_cache_enabled(rdev->dev);
-	ret = h->reconfig ? h->reconfig(rdev->dev, cfg) : -EOPNOTSUPP;
+	/* A format or sanitize operation that began says of the whole medium that it is done. */
+	if (rdev->wipe && cfg->type == TCMULIB_CFG_DEV_SIZE)
+		ret = -EBUSY;
+	else
+		ret = h->reconfig ? h->reconfig(rdev->dev, cfg) : -EOPNOTSUPP;
 
 	if (!ret && atomic_load(&rdev->reply) != RUNNER_REPLY_RECONFIG)
 		ret = -ETIMEDOUT; /* nobody waits for it any more */

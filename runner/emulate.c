@@ -41,13 +41,9 @@ static bool pending_sense(struct runner_dev *rdev, struct scsi_sense *sense)
 {
 	if (runner_dev_take_unit_attention(rdev, sense))
 		return true;
-	/* SBC-4 4.11.2, 5.4: progress as data */
-	if (rdev->wipe) {
-		runner_wipe_sense(rdev, sense);
-		return true;
-	}
-	/* SPC-5 6.39: a condition that makes the unit not ready */
-	return runner_medium_check(rdev, NULL, sense);
+	/* SPC-5 6.39: what makes the unit not ready; SBC-4 4.11.2, 5.4: progress as data. */
+	return runner_health_check(rdev, NULL, NULL, sense) ||
+	       runner_medium_check(rdev, NULL, sense);
 }
 
 void runner_exec_request_sense(struct runner_cmd *rc)

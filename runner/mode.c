@@ -16,8 +16,6 @@
 #include "scsi/mode.h"
 #include "scsi_defs.h"
 
-#define LIST_SIZE 4096 /* of the largest parameter list */
-
 struct mode_state {
 	struct scsi_mode_values before;
 	bool save;
@@ -126,6 +124,7 @@ static void ended(struct runner_cmd *rc, int sts)
 	else if (state_of(rc)->save)
 		current_values(rdev, &rdev->mode_saved);
 	runner_note_write(rdev);
+	runner_bounce_put(rc);
 	runner_finish(rc, sts);
 }
 
@@ -157,22 +156,35 @@ static void change_values(struct runner_cmd *rc, const struct scsi_mode_values *
 		flushed(rc, TCMU_STS_OK);
 }
 
-void runner_exec_mode_select(struct runner_cmd *rc)
+/* One MODE SELECT after the other, as each may have to put back what was there before it: the bounce buffer
+ * has one owner, and a place for the list. */
+static void got_bounce(struct runner_cmd *rc, int sts)
 {
 	struct tcmulib_cmd *cmd = rc->pub.lib_cmd;
-	uint8_t list[LIST_SIZE];
 	struct scsi_mode_change change = { 0 };
 	struct scsi_sense sense = { 0 };
 	struct scsi_lu lu;
 	size_t len;
 
+	if (sts != TCMU_STS_OK) {
+		runner_finish(rc, sts);
+		return;
+	}
 	memset(state_of(rc), 0, sizeof(struct mode_state));
 	runner_lu(rc->rdev, &lu, RUNNER_LU_PORTS);
-	len = tcmu_memcpy_from_iovec(list, sizeof(list), cmd->iovec, cmd->iov_cnt);
-	if (scsi_mode_select(&lu, cmd->cdb, list, len, &change, &sense) != SAM_STAT_GOOD) {
+	len = tcmu_memcpy_from_iovec(runner_bounce(rc), RUNNER_BOUNCE_SIZE, cmd->iovec,
+				     cmd->iov_cnt);
+	if (scsi_mode_select(&lu, cmd->cdb, runner_bounce(rc), len, &change, &sense) !=
+	    SAM_STAT_GOOD) {
+		runner_bounce_put(rc);
 		runner_finish_sense(rc, &sense);
 		return;
 	}
 	state_of(rc)->save = change.save;
 	change_values(rc, &change.values);
+}
+
+void runner_exec_mode_select(struct runner_cmd *rc)
+{
+	runner_bounce_get(rc, got_bounce);
 }

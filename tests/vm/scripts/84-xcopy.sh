@@ -11,6 +11,7 @@
 . "$TCMU_SRC/tests/vm/lib.sh"
 need sg_xcopy ddpt cmp sg_vpd sg_opcodes
 need_daemon
+modprobe sg
 
 mib=${TCMU_VM_XCOPY_MIB:-512}
 size=$((mib << 20))
@@ -41,6 +42,9 @@ disk_at()
 	[ -b "$DISK" ]
 }
 
+# sg_of DISK: its node for the tools that send commands of their own.
+sg_of() { echo "/dev/$(basename "$(readlink "/sys/block/${1##*/}/device/generic")")"; }
+
 # The bytes of writes that the kernel sent to the disk of the target.
 written() { awk '{ print $7 * 512 }' "/sys/block/${target##*/}/stat"; }
 
@@ -59,7 +63,7 @@ dd if=/dev/urandom of="$source" bs=1M count="$mib" oflag=direct status=none
 before=$(written)
 
 step "sg_xcopy"
-within 250 sg_xcopy if="$source" of="$target" bs=512 count=$((size / 512)) bpt=16384 ||
+within 250 sg_xcopy if="$(sg_of "$source")" of="$(sg_of "$target")" bs=512 count=$((size / 512)) bpt=16384 ||
 	fail "sg_xcopy failed"
 step "comparing"
 blockdev --flushbufs "$source" "$target"
@@ -69,7 +73,7 @@ assert_eq "bytes that went through the initiator" "$(written)" "$before"
 
 step "ddpt, and parts that do not begin at 0"
 blkdiscard "$target"
-within 250 ddpt if="$source" of="$target" bs=512 skip=1000 seek=3000 count=100001 --xcopy ||
+within 250 ddpt if="$(sg_of "$source")" of="$(sg_of "$target")" bs=512 skip=1000 seek=3000 count=100001 --xcopy ||
 	fail "ddpt failed"
 blockdev --flushbufs "$target"
 cmp -n $((100001 * 512)) -i $((1000 * 512)):$((3000 * 512)) "$source" "$target" ||
@@ -80,9 +84,9 @@ cmp -n 65536 -i $((103001 * 512)):0 "$target" /dev/zero || fail "ddpt's copy end
 step "a LUN of another target"
 lun_create other "file/$(backing other.img 16M)" $((16 << 20))
 lun_attach other
-! within 60 sg_xcopy if="$DISK" of="$target" bs=512 count=1024 ||
+! within 60 sg_xcopy if="$(sg_of "$DISK")" of="$(sg_of "$target")" bs=512 count=1024 ||
 	fail "copied from a LUN that another target has"
-! within 60 sg_xcopy if="$source" of="$DISK" bs=512 count=1024 ||
+! within 60 sg_xcopy if="$(sg_of "$source")" of="$(sg_of "$DISK")" bs=512 count=1024 ||
 	fail "copied to a LUN that another target has"
 cmp -n $((16 << 20)) "$DISK" /dev/zero || fail "something was written to it"
 lun_detach other
