@@ -30,15 +30,14 @@ fi
 
 start_daemon
 bad=''
-conformance_lun plain "" "$size"
-judge plain 190 plain || bad=y
-
-# Physical blocks of eight logical ones. GetLBAStatus.UnmapSingle is not for them: it
-# asks for the status of block n + 1 and expects that of n + 8.
-conformance_lun physical ";phys=4096" "$size" \
-	SCSI.WriteSame10,SCSI.WriteSame16,SCSI.Unmap,SCSI.Read10,SCSI.Write10,SCSI.ReadCapacity16,SCSI.Inquiry
+# The suite's GetLBAStatus.UnmapSingle is for physical blocks of one logical one: it
+# asks for the status of block n + 1 and expects that of n + LBPPB.
+conformance_lun plain ";phys=512" "$size"
+# For LBPPB of 2 and more it has other tests.
+conformance_lun physical ";phys=4096" "$size" SCSI.WriteSame10,SCSI.WriteSame16,SCSI.Unmap
 # A sanitize operation that is still under way after four seconds at 200 MiB/s.
 conformance_lun large "" $((1200 << 20)) SCSI.Sanitize.Reset
+judge plain 190 plain physical large || bad=y
 conformance_lun removable ";removable" "$size" \
 	"SCSI.NoMedia,SCSI.StartStopUnit SCSI.PreventAllow.Simple SCSI.PreventAllow.Eject SCSI.PreventAllow.LUNReset"
 conformance_lun readonly ";ro" "$size" SCSI.ReadOnly
