@@ -194,6 +194,7 @@
 #define LOG_PAGE_SUPPORTED                  0x00
 #define LOG_PAGE_LOGICAL_BLOCK_PROVISIONING 0x0c
 #define LOG_PAGE_TEMPERATURE                0x0d
+#define LOG_PAGE_SELF_TEST_RESULTS          0x10
 #define LOG_PAGE_INFORMATIONAL_EXCEPTIONS   0x2f
 #define LOG_SUBPAGE_ALL                     0xff
 

@@ -47,6 +47,26 @@ static const struct param provisioning[] = {
 	{ 0x0002, 8, used },
 };
 
+/* ---- SPC-5 7.3, Self-test Results log page: the last 20, and there never was one ---- */
+
+static void no_self_test(const struct scsi_log *log, uint8_t *p)
+{
+	(void)log;
+	(void)p; /* all zeros */
+}
+
+#define NO_SELF_TEST(n)                                                                            \
+	{                                                                                          \
+		n, 16, no_self_test                                                                \
+	}
+
+static const struct param self_tests[] = {
+	NO_SELF_TEST(1),  NO_SELF_TEST(2),  NO_SELF_TEST(3),  NO_SELF_TEST(4),  NO_SELF_TEST(5),
+	NO_SELF_TEST(6),  NO_SELF_TEST(7),  NO_SELF_TEST(8),  NO_SELF_TEST(9),  NO_SELF_TEST(10),
+	NO_SELF_TEST(11), NO_SELF_TEST(12), NO_SELF_TEST(13), NO_SELF_TEST(14), NO_SELF_TEST(15),
+	NO_SELF_TEST(16), NO_SELF_TEST(17), NO_SELF_TEST(18), NO_SELF_TEST(19), NO_SELF_TEST(20),
+};
+
 /* ---- SPC-5 7.3, Informational Exceptions log page ---- */
 
 static void general(const struct scsi_log *log, uint8_t *p)
@@ -65,6 +85,7 @@ static const struct param exceptions[] = {
 static const struct page pages[] = {
 	{ LOG_PAGE_SUPPORTED, false, NULL, 0 },
 	{ LOG_PAGE_LOGICAL_BLOCK_PROVISIONING, true, provisioning, 2 },
+	{ LOG_PAGE_SELF_TEST_RESULTS, false, self_tests, 20 },
 	{ LOG_PAGE_INFORMATIONAL_EXCEPTIONS, false, exceptions, 1 },
 };
 static const size_t page_count = sizeof(pages) / sizeof(pages[0]);
@@ -127,7 +148,7 @@ static const struct page *find_page(const struct scsi_lu *lu, uint8_t code)
 uint8_t scsi_log_sense(const struct scsi_lu *lu, const struct scsi_log *log, const uint8_t *cdb,
 		       uint8_t *buf, size_t cap, size_t *len, struct scsi_sense *sense)
 {
-	uint8_t data[128] = { 0 };
+	uint8_t data[512] = { 0 };
 	const struct page *page = find_page(lu, cdb[2] & 0x3f);
 	uint16_t first = get_be16(cdb + 5);
 	bool all = cdb[3] == LOG_SUBPAGE_ALL;

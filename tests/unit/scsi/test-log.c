@@ -30,8 +30,8 @@ static void assert_answer(const struct answer *a, const void *expected, size_t l
 
 static void supported_pages(void **state)
 {
-	static const uint8_t plain[] = { 0x00, 0, 0, 2, 0x00, 0x2f };
-	static const uint8_t full[] = { 0x00, 0, 0, 3, 0x00, 0x0c, 0x2f };
+	static const uint8_t plain[] = { 0x00, 0, 0, 3, 0x00, 0x10, 0x2f };
+	static const uint8_t full[] = { 0x00, 0, 0, 4, 0x00, 0x0c, 0x10, 0x2f };
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
 
@@ -45,9 +45,10 @@ static void supported_pages(void **state)
 
 static void supported_pages_and_subpages(void **state)
 {
-	static const uint8_t plain[] = { 0x40, 0xff, 0, 6, 0x00, 0x00, 0x00, 0xff, 0x2f, 0x00 };
-	static const uint8_t full[] = { 0x40, 0xff, 0,    8,    0x00, 0x00,
-					0x00, 0xff, 0x0c, 0x00, 0x2f, 0x00 };
+	static const uint8_t plain[] = { 0x40, 0xff, 0,    8,    0x00, 0x00,
+					 0x00, 0xff, 0x10, 0x00, 0x2f, 0x00 };
+	static const uint8_t full[] = { 0x40, 0xff, 0,    10,   0x00, 0x00, 0x00,
+					0xff, 0x0c, 0x00, 0x10, 0x00, 0x2f, 0x00 };
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
 
@@ -103,6 +104,28 @@ static void provisioning(void **state)
 	assert_invalid_cdb(&a, 2, 5);
 }
 
+/* 20 of them, each without a result. */
+static void self_tests(void **state)
+{
+	struct scsi_lu lu = plain_lu();
+	struct answer a;
+
+	(void)state;
+	get(&lu, 0x10, 0, 0, &a);
+	assert_int_equal(a.status, SAM_STAT_GOOD);
+	assert_int_equal(a.len, 4 + 20 * 20);
+	assert_int_equal(get_be16(a.buf + 2), 20 * 20);
+	for (unsigned int i = 0; i < 20; i++) {
+		const uint8_t expected[20] = { 0, (uint8_t)(i + 1), 0x03, 0x10 };
+
+		assert_memory_equal(a.buf + 4 + 20 * i, expected, 20);
+	}
+	get(&lu, 0x10, 0, 20, &a);
+	assert_int_equal(a.len, 4 + 20);
+	get(&lu, 0x10, 0, 21, &a);
+	assert_int_equal(a.status, SAM_STAT_CHECK_CONDITION);
+}
+
 static void every_other_page_is_refused(void **state)
 {
 	struct scsi_lu lu = full_lu();
@@ -110,7 +133,7 @@ static void every_other_page_is_refused(void **state)
 
 	(void)state;
 	for (uint8_t page = 0; page < 0x40; page++) {
-		bool is = page == 0x00 || page == 0x0c || page == 0x2f;
+		bool is = page == 0x00 || page == 0x0c || page == 0x10 || page == 0x2f;
 
 		for (unsigned int subpage = 0; subpage < 256; subpage++) {
 			get(&lu, page, (uint8_t)subpage, 0, &a);
@@ -138,14 +161,15 @@ static void the_lists_have_no_parameters_to_point_to(void **state)
 
 static void allocation_length_cuts(void **state)
 {
-	static const uint8_t cdbs[4][16] = { { LOG_SENSE },
+	static const uint8_t cdbs[5][16] = { { LOG_SENSE, 0, 0x50 },
+					     { LOG_SENSE },
 					     { LOG_SENSE, 0, 0, 0xff },
 					     { LOG_SENSE, 0, 0x4c },
 					     { LOG_SENSE, 0, 0x6f } };
 	struct scsi_lu lu = full_lu();
 
 	(void)state;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		assert_cut_everywhere(log_sense, &lu, cdbs[i], 7, 2);
 }
 
@@ -169,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(supported_pages),
 		cmocka_unit_test(supported_pages_and_subpages),
+		cmocka_unit_test(self_tests),
 		cmocka_unit_test(informational_exceptions),
 		cmocka_unit_test(provisioning),
 		cmocka_unit_test(every_other_page_is_refused),
