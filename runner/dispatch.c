@@ -321,8 +321,6 @@ static void dispatch_to_executor(struct runner_cmd *rc)
 			  !tcmu_dev_get_write_cache_enabled(rc->rdev->dev);
 	if (gate_medium(rc) || gate_write_protect(rc) || gate_range(rc))
 		return;
-	if (!rc->blocks && rc->op->flags & SCSI_F_ZERO_IS_REST)
-		rc->blocks = tcmu_dev_get_num_lbas(rc->rdev->dev) - rc->lba;
 	if (__builtin_expect(rc->rdev->thresholds.watched, 0) &&
 	    rc->op->flags & SCSI_F_MEDIUM_WRITE && rc->op->flags & SCSI_F_RANGE)
 		runner_thresholds_written(rc->rdev, rc->blocks);

@@ -239,7 +239,7 @@ uint32_t scsi_atomic_max(const struct scsi_lu *lu)
 /* SBC-4 6.6, Block Limits page. */
 static size_t block_limits(const struct scsi_lu *lu, uint8_t *data)
 {
-	/* WSNZ 0: WRITE SAME of 0 blocks goes to the end. */
+	data[4] = 0x01; /* WSNZ: WRITE SAME of 0 blocks is refused, it is not "to the end" */
 	data[5] = lu->caw_max < 255 ? (uint8_t)lu->caw_max : 255;
 	if (lu->phys_exponent < 16)
 		put_be16(data + 6, (uint16_t)(1u << lu->phys_exponent)); /* granularity */

@@ -89,10 +89,14 @@ suite_log() { echo "$TCMU_RESULTS/$script_name.$1.suite"; }
 suite_left_out="SCSI.Sanitize.Reset"
 whole_family()
 {
-	local list=$TCMU_RESULTS/$script_name.list separator=,
+	local list=$TCMU_RESULTS/$script_name.list separator=, one apart='SCSI\.Sanitize'
 	[ -z "${TCMU_VM_SUITE_EACH-}" ] || separator=' '
-	sed -n '/^SCSI\.Sanitize$/d; s/^\(SCSI\.[^.]*\)$/\1/p' "$list" | paste -sd "$separator"
-	sed -n '/^SCSI\.Sanitize\./p' "$list" | grep -vxF "$suite_left_out"
+	for one in $suite_left_out; do
+		one=${one%.*}
+		apart+="|${one//./\\.}"
+	done
+	grep -x 'SCSI\.[^.]*' "$list" | grep -vxE "$apart" | paste -sd "$separator"
+	grep -E "^($apart)\." "$list" | grep -vxF "${suite_left_out// /$'\n'}"
 }
 
 # suite LABEL [TESTS...]: runs each of them in a process of its own on LUN 0; the

@@ -355,7 +355,7 @@ static void block_limits(void **state)
 	lu.unmap_gran_align = 4;
 	get(&lu, VPD_BLOCK_LIMITS, &a);
 	assert_int_equal(a.len, 64);
-	assert_int_equal(a.buf[4], 0);                /* WSNZ */
+	assert_int_equal(a.buf[4], 1);                /* WSNZ */
 	assert_int_equal(a.buf[5], 0);                /* COMPARE AND WRITE */
 	assert_int_equal(get_be16(a.buf + 6), 8);     /* granularity */
 	assert_int_equal(get_be32(a.buf + 8), 2048);  /* maximum */

@@ -33,10 +33,11 @@ bad=''
 # The suite's GetLBAStatus.UnmapSingle is for physical blocks of one logical one: it
 # asks for the status of block n + 1 and expects that of n + LBPPB.
 conformance_lun plain ";phys=512" "$size"
-# For LBPPB of 2 and more it has other tests.
-conformance_lun physical ";phys=4096" "$size" SCSI.WriteSame10,SCSI.WriteSame16,SCSI.Unmap
-# A sanitize operation that is still under way after four seconds at 200 MiB/s.
-conformance_lun large "" $((1200 << 20)) SCSI.Sanitize.Reset
+# For LBPPB of 2 and more it has other tests (see 81-conformance-4096.sh, too).
+conformance_lun physical ";phys=4096" "$size" SCSI.WriteSame10.UnmapUnaligned,SCSI.WriteSame16.UnmapUnaligned
+# A sanitize operation that is still under way after four seconds at 200 MiB/s, and
+# more blocks than MAXIMUM WRITE SAME LENGTH.
+conformance_lun large "" $((1200 << 20)) "SCSI.Sanitize.Reset SCSI.WriteSame10.ZeroBlocks,SCSI.WriteSame16.ZeroBlocks"
 judge plain 190 plain physical large || bad=y
 conformance_lun removable ";removable" "$size" \
 	"SCSI.NoMedia,SCSI.StartStopUnit SCSI.PreventAllow.Simple SCSI.PreventAllow.Eject SCSI.PreventAllow.LUNReset"
