@@ -28,6 +28,10 @@ static void op_done(struct runner_cmd *rc, int sts)
 		runner_ops_fault(rdev, "it completed a command twice");
 		return;
 	}
+	/* Declined? Then what was written is not durable, and whoever asked for that has done its own
+	 * operation before, which was not declined. */
+	if (rc->work.kind == OP_FLUSH && sts == TCMU_STS_NOT_HANDLED)
+		sts = TCMU_STS_WR_ERR;
 	rc->sts = sts;
 	/* rdev must outlive the wake-up, although rc may be finished by then. */
 	atomic_fetch_add(&rdev->completing, 1);

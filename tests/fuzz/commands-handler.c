@@ -194,6 +194,18 @@ static int carry_out(struct held *h, uint32_t how)
 	return sts;
 }
 
+/* An asynchronous handler ends what it is still holding. */
+static void on_cancel(struct tcmu_device *dev, struct tcmur_cmd *cmd)
+{
+	for (unsigned int i = 0; i < w.held_count; i++) {
+		if (w.held[i].cmd != cmd)
+			continue;
+		memmove(w.held + i, w.held + i + 1, (--w.held_count - i) * sizeof(w.held[0]));
+		tcmur_cmd_complete(dev, cmd, TCMU_STS_ABORTED);
+		return;
+	}
+}
+
 /* ---- the callbacks ---------------------------------------------------------------------------- */
 
 /* Whose? Of a command that the initiator has an answer to only the id is known. */
@@ -355,6 +367,16 @@ void runner_workers_submit(struct runner_workers *workers, struct runner_job *fi
 	w.jobs_count += n;
 }
 
+struct runner_job *runner_workers_take(struct runner_workers *workers, const void *from,
+				       const void *to, bool (*may)(const struct runner_job *job))
+{
+	struct runner_job *job = runner_job_take(&w.jobs, &w.jobs_end, from, to, may);
+
+	(void)workers;
+	w.jobs_count -= job != NULL;
+	return job;
+}
+
 bool handler_has_work(void)
 {
 	return w.held_count || w.jobs_count;
@@ -413,6 +435,7 @@ void handler_reset(uint32_t shape)
 		.load_saved = shape & 0x40 ? load_saved : NULL,
 		.store_saved = shape & 0x40 ? on_save : NULL,
 		.reconfig = on_reconfig,
+		.cancel = shape & 0x1000 ? on_cancel : NULL,
 	};
 	w.held_count = w.jobs_count = 0;
 	w.jobs = NULL;

@@ -2,6 +2,7 @@
 /* What libtcmu.c and the runner have around them in a daemon, for fuzz-commands. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/context.h"
 #include "tests/fuzz/commands.h"
@@ -43,8 +44,32 @@ ssize_t tcmu_dev_read_attr(struct tcmu_device *dev, const char *name, char *buf,
 
 int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *val)
 {
-	(void)dev, (void)name, (void)val;
+	(void)dev;
+	if (strcmp(name, "action/free_kept_buf"))
+		return -ENOENT;
+	return fake_ring_free_kept(w.ring, (uint32_t)strtoul(val, NULL, 10));
+}
+
+int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *dev, const char *name)
+{
+	(void)dev, (void)name;
 	return -ENOENT;
+}
+
+ssize_t tcmu_target_read(const char *path, char *buf, size_t size)
+{
+	(void)path, (void)buf, (void)size;
+	return -ENOENT;
+}
+
+ssize_t tcmu_target_link(const char *path, char *buf, size_t size)
+{
+	return tcmu_target_read(path, buf, size);
+}
+
+ssize_t tcmu_target_list(const char *path, char *buf, size_t size)
+{
+	return tcmu_target_read(path, buf, size);
 }
 
 void tcmu_log(enum tcmu_log_level level, struct tcmu_device *dev, const char *fmt, ...)

@@ -278,7 +278,11 @@ static void serve(void)
 	rdev->handler = &w.entry.handler;
 	rdev->bounce_last = &rdev->bounce_first;
 	rdev->batch_last = &rdev->batch_first;
+	rdev->copy_last = &rdev->copy_first;
 	list_init(&rdev->ranges);
+	list_init(&rdev->aborted);
+	list_init(&rdev->visits.node);
+	mpsc_init(&rdev->visits.arrived);
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	atomic_store(&rdev->state, RUNNER_RUNNING);

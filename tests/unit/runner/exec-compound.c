@@ -138,6 +138,11 @@ static void caw_by_the_handler(void **state)
 
 	assert_int_equal(run(caw_cdb(8, 3, 1), 2 * BLOCK), TCMU_STS_OK);
 	assert_string_equal(calls, "cf");
+	/* It is the flush that was declined, not the whole. */
+	flush_sts = TCMU_STS_NOT_HANDLED;
+	expect_sense(run(caw_cdb(8, 3, 1), 2 * BLOCK), 3, 0x0c, 0);
+	assert_string_equal(calls, "cf");
+	flush_sts = TCMU_STS_OK;
 	caw_sts = TCMU_STS_NOT_HANDLED;
 	caw_data(3, 1);
 	assert_int_equal(run(caw_cdb(8, 3, 1), 2 * BLOCK), TCMU_STS_OK);

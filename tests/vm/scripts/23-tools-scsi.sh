@@ -134,11 +134,11 @@ said sg_turs "$DISK"
 block_is 100 /tmp/two
 
 # --- FORMAT UNIT and SANITIZE ---
-said sg_format --format --quick --poll=1 "$DISK"
+said sg_format --format --quick --wait "$DISK"
 all_is '\0'
 said sg_format "$DISK"
 dd if=/dev/urandom of="$DISK" bs=1M oflag=direct count=16 status=none
-tr '\0' '\125' </dev/zero | head -c 512 >/tmp/pattern
+head -c 512 /dev/zero | tr '\0' '\125' >/tmp/pattern
 said sg_sanitize --overwrite --pattern=/tmp/pattern --ipl=512 --quick --wait "$DISK"
 all_is '\125'
 said sg_sanitize --block --quick --wait "$DISK"
