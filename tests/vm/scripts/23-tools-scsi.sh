@@ -11,6 +11,7 @@
 need sg_opcodes sg_luns sg_logs sg_get_lba_status sg_compare_and_write sg_requests sg_start \
 	sg_prevent sg_sanitize sg_format sg_write_same sg_verify sg_turs sg_readcap smartctl cmp
 need_daemon
+modprobe sg
 
 size=$((16 << 20))
 file=$(backing tools.img "$size")
@@ -152,15 +153,17 @@ lun_delete tools
 # --- a removable one can be locked and ejected ---
 lun_create tools "file/$file;removable" "$size"
 lun_attach tools
-said sg_prevent --prevent=1 "$DISK"
-refused 5 sg_start --eject "$DISK"
-said sg_turs "$DISK"
-said sg_prevent --allow "$DISK"
-said sg_start --eject "$DISK"
-refused 2 sg_turs "$DISK"
-said sg_start --load "$DISK"
-said sg_turs "$DISK"
-said sg_readcap "$DISK"
+# By its sg node: who opens the disk of a removable medium locks it (sd.c: sd_open()).
+sg=/dev/$(basename "$(readlink "/sys/block/${DISK##*/}/device/generic")")
+said sg_prevent --prevent=1 "$sg"
+refused 5 sg_start --eject "$sg"
+said sg_turs "$sg"
+said sg_prevent --allow "$sg"
+said sg_start --eject "$sg"
+refused 2 sg_turs "$sg"
+said sg_start --load "$sg"
+said sg_turs "$sg"
+said sg_readcap "$sg"
 lun_detach tools
 lun_delete tools
 stop_daemon
