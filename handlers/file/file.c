@@ -278,7 +278,7 @@ static struct tcmur_handler file_handler = {
 		    "ro: read-only\n"
 		    "create: make a missing file, dev_size bytes large\n"
 		    "removable: a medium that initiators can eject and load\n"
-		    "atomic: WRITE ATOMIC(16) of up to 64 KiB, with a journal in PATH.atomic; a "
+		    "atomic: WRITE ATOMIC(16) of up to 128 KiB, with a journal in PATH.atomic; a "
 		    "regular file only\n"
 		    "phys=BYTES: the size of a physical block, as initiators see it",
 	.cmd_priv_size = sizeof(struct file_cmd),

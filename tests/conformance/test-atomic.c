@@ -40,7 +40,7 @@ static void make_cdb(uint8_t *cdb, uint8_t opcode, uint8_t byte1, uint64_t lba, 
 
 static unsigned int write_atomic(struct fake_dev *dev, uint64_t lba, uint16_t blocks, size_t len)
 {
-	static uint8_t data[200 * 512];
+	static uint8_t data[300 * 512];
 	uint8_t cdb[16];
 
 	memset(data, 'a', sizeof(data));
@@ -73,15 +73,15 @@ static void limits(void **state)
 	start_usual(TCMU_HANDLERS);
 	dev = lun("limits", ";atomic");
 	plain = lun("plain", "");
-	assert_int_equal(max_atomic(dev), 128);
+	assert_int_equal(max_atomic(dev), 256);
 	assert_int_equal(max_atomic(plain), 0);
 	ASSERT_OUTCOME(write_atomic(plain, 0, 1, 512), INVALID_OPCODE);
 
 	ASSERT_OUTCOME(write_atomic(dev, 0, 1, 512), GOOD);
-	ASSERT_OUTCOME(write_atomic(dev, 3, 128, 128 * 512), GOOD);
+	ASSERT_OUTCOME(write_atomic(dev, 3, 256, 256 * 512), GOOD);
 	ASSERT_OUTCOME(write_atomic(dev, MIB / 512 - 1, 1, 512), GOOD);
 	ASSERT_OUTCOME(write_atomic(dev, 0, 0, 0), GOOD);
-	ASSERT_OUTCOME(write_atomic(dev, 0, 129, 129 * 512), INVALID_FIELD_IN_CDB);
+	ASSERT_OUTCOME(write_atomic(dev, 0, 257, 257 * 512), INVALID_FIELD_IN_CDB);
 	assert_int_equal(last.sense[15] & 0xc0, 0xc0); /* SKSV, C/D: the TRANSFER LENGTH */
 	assert_int_equal(last.sense[17], 12);
 	ASSERT_OUTCOME(write_atomic(dev, 0, 0xffff, 512), SENSE(5u, 0x21u, 0u));

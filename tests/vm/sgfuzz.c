@@ -375,12 +375,14 @@ static void learn(struct fuzz *f, const uint8_t *cdb, uint8_t cdb_len, uint32_t 
 	struct command c = { .cdb_len = cdb_len, .dir = SG_DXFER_FROM_DEV, .len = len };
 
 	memcpy(c.cdb, cdb, cdb_len);
-	for (int i = 0; i < 3; i++) { /* the first one may get a UNIT ATTENTION */
+	/* The first one may get a UNIT ATTENTION, or find a FORMAT UNIT of the last round. */
+	for (int i = 0; i < 300; i++) {
 		memset(f->data, 0, len);
 		if (send_command(f, &c) < 0)
 			die("SG_IO");
 		if (c.hdr.status == GOOD && !c.hdr.host_status)
 			return;
+		usleep(i < 3 ? 0 : 100000);
 	}
 	wrong(&c, "the target does not tell about itself");
 	exit(1);

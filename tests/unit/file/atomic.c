@@ -252,12 +252,12 @@ static void how_much(void **state)
 	assert_int_equal(access(journal_path, F_OK), -1);
 	handler->close(&dev);
 	must_open(";atomic");
-	assert_int_equal(dev.max_atomic_len, 128);
+	assert_int_equal(dev.max_atomic_len, 256);
 	handler->close(&dev);
 	dev.block_size = 65536;
 	dev.num_lbas = SIZE / 65536;
 	must_open(";atomic");
-	assert_int_equal(dev.max_atomic_len, 1);
+	assert_int_equal(dev.max_atomic_len, 2);
 	handler->close(&dev);
 	must_open("");
 	assert_int_equal(dev.max_atomic_len, 0);
