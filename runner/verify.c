@@ -136,14 +136,6 @@ void runner_verify(struct runner_cmd *rc, uint8_t bytchk)
 	runner_bounce_get(rc, start);
 }
 
-static void on_medium(struct runner_cmd *rc, int sts)
-{
-	if (sts != TCMU_STS_OK)
-		runner_finish(rc, sts);
-	else
-		runner_verify(rc, rc->pub.lib_cmd->cdb[1] >> 1 & 3);
-}
-
 void runner_exec_verify(struct runner_cmd *rc)
 {
 	struct tcmu_device *dev = runner_tcmu(rc);
@@ -171,9 +163,5 @@ void runner_exec_verify(struct runner_cmd *rc)
 		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
 		return;
 	}
-	/* SBC-4 4.15: what is verified is on the medium, so what a volatile cache has is written. */
-	if (tcmu_dev_get_write_cache_enabled(dev))
-		runner_op_flush(rc, on_medium);
-	else
-		runner_verify(rc, bytchk);
+	runner_verify(rc, bytchk);
 }

@@ -13,7 +13,7 @@
 #define FILE_ATOMIC_ATTRIBUTE "user.tcmu.atomic" /* of the file: struct file_record.id */
 
 #define FILE_ATOMIC_MAX  131072 /* bytes of one write: at least one block of any size */
-#define FILE_RECORD_SIZE 4096  /* the data follow */
+#define FILE_RECORD_SIZE 4096   /* the data follow */
 
 /* Padded with zeros to FILE_RECORD_SIZE. */
 struct file_record {

@@ -165,7 +165,7 @@ static void values(void **state)
 	/* no other page asks, and neither does anything else */
 	ASSERT_OUTCOME(send_cmd(dev, CDB(0x4d, 0, 0x40, 0, 0, 0, 0, 0, 64), FAKE_IN, buf, 64),
 		       GOOD);
-	assert_int_equal(get_be16(buf + 2), 3);
+	assert_int_equal(get_be16(buf + 2), 4);
 	ASSERT_OUTCOME(send_cmd(dev, CDB(0x4d, 0, 0x6f, 0, 0, 0, 0, 0, 64), FAKE_IN, buf, 64),
 		       GOOD);
 	assert_int_equal(buf[8], 0);
