@@ -51,12 +51,16 @@ static void wait_until_leaving(struct fake_dev *c, struct list *to_it)
 {
 	uint64_t end = fake_now_ms() + 1000;
 	unsigned int what = GOOD;
+	struct bg cmd;
 
 	/* Its ports cannot be read any more before the daemon hears of it, and a question that hangs
 	 * in configfs keeps its thread from that. */
 	while (what == GOOD && fake_now_ms() < end) {
 		usleep(1000);
-		what = xcopy(c, to_it);
+		xcopy_submit(c, &cmd,
+			     to_it); /* not again while BUSY, which may be until it is gone */
+		bg_wait(&cmd);
+		what = outcome(&cmd.cmd);
 	}
 	if (what != NOT_REACHABLE)
 		usleep(100000);
