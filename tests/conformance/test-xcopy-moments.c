@@ -283,10 +283,13 @@ static void range_and_format(void **state)
 	assert_false(atomic_load(&format.done));
 	let_go("b", "write");
 	bg_wait(&cmd);
-	ASSERT_OUTCOME(outcome(&cmd.cmd), DEVICE_FAILURE);
 	bg_wait(&format);
 	ASSERT_OUTCOME(outcome(&format.cmd), GOOD);
-	assert_true(medium_is("b", 0));
+	/* Or the format was over before the next piece came. */
+	if (outcome(&cmd.cmd) != GOOD) {
+		ASSERT_OUTCOME(outcome(&cmd.cmd), DEVICE_FAILURE);
+		assert_true(medium_is("b", 0));
+	}
 	remove_two();
 }
 
