@@ -299,8 +299,9 @@ static const char *wrong_sense(const struct fake_cmd *cmd)
 		return NULL;
 	field = (unsigned int)s[16] << 8 | s[17];
 	if (s[15] & 0x40)
-		return code == 0x2400 && field < fake_cdb_len(cmd->cdb) ? NULL
-									: "a field outside the CDB";
+		return (code == 0x2400 || code == 0x2100) && field < fake_cdb_len(cmd->cdb)
+			       ? NULL
+			       : "a field outside the CDB";
 	return code == 0x2600 && field < 65536 ? NULL : "a field outside the parameter list";
 }
 

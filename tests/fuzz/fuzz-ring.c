@@ -406,7 +406,7 @@ static bool step(void)
 		next_tmr();
 		break;
 	case 14:
-		model_note(&m, (uint8_t)take(1));
+		model_note(&m, (uint16_t)(take(1) * 0x101));
 		model_questions(&m, (uint16_t)take(2));
 		break;
 	case 15:

@@ -12,7 +12,7 @@
 #define SCRATCH_OFF offsetof(struct tcmu_abi_mailbox, scratch)
 #define NOTE_OFF    (SCRATCH_OFF + offsetof(struct tcmu_ring_scratch, note))
 
-void model_note(struct model *m, uint8_t note)
+void model_note(struct model *m, uint16_t note)
 {
 	bool effect;
 
@@ -22,7 +22,7 @@ void model_note(struct model *m, uint8_t note)
 	tcmu_ring_set_note(&m->ring, note);
 	assert(tcmu_ring_note(&m->ring) == (effect ? note : 0));
 	if (effect)
-		model_sync_part(m, NOTE_OFF, 1);
+		model_sync_part(m, NOTE_OFF, 2);
 	assert(m->ring.state == m->state);
 	model_unchanged(m);
 }
@@ -73,7 +73,7 @@ int model_start(struct model *m)
 {
 	const struct tcmu_ring_scratch *scratch = (const void *)model_mailbox(m)->scratch;
 	struct tcmu_ring *ring = &m->ring;
-	uint8_t note;
+	uint16_t note;
 	int ret;
 
 	model_unchanged(m);

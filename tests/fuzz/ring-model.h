@@ -80,7 +80,7 @@ void model_complete(struct model *m, struct tcmulib_cmd *cmd, uint8_t status);
 /* A command that was answered with KEEP_BUF. */
 void model_free_kept(struct model *m, uint16_t id);
 int model_stop(struct model *m);
-void model_note(struct model *m, uint8_t note);
+void model_note(struct model *m, uint16_t note);
 void model_questions(struct model *m, uint16_t id);
 
 /* action/reset_ring, at any time */
