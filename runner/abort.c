@@ -169,19 +169,13 @@ void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr)
 	}
 }
 
-/*
- * Only when the configfs writer that made the device has its answer: who looks up a file of a storage
- * object while somebody removes it sleeps until REMOVED is answered, which the main thread then does at
- * its deadline.
- */
-void runner_abort_start(struct runner_dev *rdev)
+static void turn_on(struct runner_job *job)
 {
+	struct runner_dev *rdev = container_of(job, struct runner_dev, abort_job);
 	static const char attr[] = "attrib/tmr_notification";
 	char now[8];
 	int ret;
 
-	if (!(tcmulib_ring_features(rdev->dev) & TCMU_RING_TMR))
-		return;
 	/* Not there before Linux 5.9. */
 	if (tcmu_dev_read_attr(rdev->dev, attr, now, sizeof(now)) < 0 || strcmp(now, "0"))
 		return;
@@ -189,4 +183,18 @@ void runner_abort_start(struct runner_dev *rdev)
 	if (ret && ret != -ENOENT)
 		tcmu_dev_warn(rdev->dev, "%s cannot be set: %s; commands are not cancelled", attr,
 			      strerror(-ret));
+}
+
+/*
+ * Only when the configfs writer that made the device has its answer, and on a worker: who looks up a file
+ * of a storage object while somebody removes it sleeps until REMOVED is answered, which the device's thread
+ * does before it waits for the workers.
+ */
+void runner_abort_start(struct runner_dev *rdev)
+{
+	if (!(tcmulib_ring_features(rdev->dev) & TCMU_RING_TMR))
+		return;
+	rdev->abort_job.run = turn_on;
+	rdev->abort_job.next = NULL;
+	runner_workers_submit(&rdev->workers, &rdev->abort_job, &rdev->abort_job.next, 1);
 }

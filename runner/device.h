@@ -118,7 +118,8 @@ struct runner_dev {
 	struct list aborted;
 	struct tcmur_io abort_timer;
 	bool abort_timer_set;
-	_Atomic(int64_t) tpg_said; /* seconds: a refused SET TARGET PORT GROUPS was logged */
+	struct runner_job abort_job; /* turns tmr_notification on */
+	_Atomic(int64_t) tpg_said;   /* seconds: a refused SET TARGET PORT GROUPS was logged */
 
 	unsigned int active;      /* commands that may touch the medium: runner_cmd.active */
 	struct runner_wipe *wipe; /* a format or sanitize operation, NULL: none */
