@@ -137,7 +137,7 @@ int tcmu_ring_start(struct tcmu_ring *ring);
  * does not run is left unmarked. */
 int tcmu_ring_stop(struct tcmu_ring *ring);
 
-/* The program's byte in the mailbox; 0 and no effect unless the ring runs or drains. */
+/* The program's note in the mailbox; 0 and no effect unless the ring runs or drains. */
 uint16_t tcmu_ring_note(const struct tcmu_ring *ring);
 void tcmu_ring_set_note(struct tcmu_ring *ring, uint16_t note);
 
