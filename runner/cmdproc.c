@@ -38,8 +38,9 @@ static void answer_reconfig(struct runner_dev *rdev, int ret)
 	uint64_t lbas;
 
 	/* Past the deadline the kernel keeps the old value, and so do we. */
-	if (cfg.type == TCMULIB_CFG_WRITE_CACHE && (ret || !ours))
-		runner_dev_set_write_cache(rdev, rdev->cache_before);
+	if (cfg.type == TCMULIB_CFG_WRITE_CACHE)
+		runner_dev_set_write_cache(rdev, ret || !ours ? rdev->cache_before
+							      : cfg.data.write_cache);
 	atomic_store(&rdev->reconfig_busy, false);
 	if (!ours)
 		return;
@@ -127,8 +128,10 @@ static void handle_reconfig(struct runner_dev *rdev)
 
 	if (!ret && atomic_load(&rdev->reply) != RUNNER_REPLY_RECONFIG)
 		ret = -ETIMEDOUT; /* nobody waits for it any more */
-	if (!ret && cfg->type == TCMULIB_CFG_WRITE_CACHE)
-		runner_dev_set_write_cache(rdev, cfg->data.write_cache);
+	/* Off at once; on when nothing can fail any more, or what is written meanwhile would be answered
+	 * but not durable with the cache off, as it then stays. */
+	if (!ret && cfg->type == TCMULIB_CFG_WRITE_CACHE && !cfg->data.write_cache)
+		runner_dev_set_write_cache(rdev, false);
 	if (!ret && !tcmu_dev_get_write_protect_enabled(rdev->dev))
 		flush_for_reconfig(rdev);
 	else

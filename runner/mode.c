@@ -18,6 +18,7 @@
 
 struct mode_state {
 	struct scsi_mode_values before;
+	bool cache_on; /* WCE goes from 0 to 1, at the end */
 	bool save;
 	char text[72]; /* what is stored */
 };
@@ -118,10 +119,13 @@ void runner_exec_mode_sense(struct runner_cmd *rc)
 static void ended(struct runner_cmd *rc, int sts)
 {
 	struct runner_dev *rdev = rc->rdev;
+	struct mode_state *st = state_of(rc);
 
 	if (sts != TCMU_STS_OK)
-		runner_mode_apply(rdev, &state_of(rc)->before);
-	else if (state_of(rc)->save)
+		runner_mode_apply(rdev, &st->before);
+	else if (st->cache_on)
+		tcmu_dev_set_write_cache_enabled(rdev->dev, true);
+	if (sts == TCMU_STS_OK && st->save)
 		current_values(rdev, &rdev->mode_saved);
 	runner_note_write(rdev);
 	runner_bounce_put(rc);
@@ -138,17 +142,22 @@ static void flushed(struct runner_cmd *rc, int sts)
 		return;
 	}
 	current_values(rc->rdev, &now);
+	now.wce |= st->cache_on;
 	runner_op_store_saved(rc, st->text, put_text(&now, st->text, sizeof(st->text)), ended);
 }
 
 /* Turning the cache off: from now on writes are durable when they complete (SBC-4 6.5.6, WCE), and with
- * this answer those before it are, too. SWP: what is in the cache is written first (SPC-5 7.5.8). */
+ * this answer those before it are, too. Turning it on waits for the end: what was written meanwhile would not
+ * be durable if the command then failed. SWP: what is in the cache is written first (SPC-5 7.5.8). */
 static void change_values(struct runner_cmd *rc, const struct scsi_mode_values *values)
 {
 	struct mode_state *st = state_of(rc);
+	struct scsi_mode_values now = *values;
 
 	current_values(rc->rdev, &st->before);
-	runner_mode_apply(rc->rdev, values);
+	st->cache_on = values->wce && !st->before.wce;
+	now.wce = values->wce && st->before.wce;
+	runner_mode_apply(rc->rdev, &now);
 	runner_note_write(rc->rdev);
 	if ((st->before.wce && !values->wce) || (!st->before.swp && values->swp))
 		runner_op_flush(rc, flushed);

@@ -268,12 +268,19 @@ static int led_provisioning(struct tcmu_device *dev, uint64_t *used, uint64_t *a
 	return n > 0 && sscanf(text, "%" SCNu64 " %" SCNu64, used, available) == 2 ? 0 : -EINVAL;
 }
 
+static int led_reconfig(struct tcmu_device *dev, struct tcmulib_cfg_info *cfg)
+{
+	(void)dev;
+	return cfg->type == TCMULIB_CFG_WRITE_CACHE ? 0 : -EOPNOTSUPP;
+}
+
 static struct tcmur_handler led_handler = {
 	.name = "Led by the hand",
 	.subtype = SUBTYPE,
 	.cfg_desc = "led/PATH of the files that lead it",
 	.open = led_open,
 	.close = led_close,
+	.reconfig = led_reconfig,
 #ifdef LED_ENGINE
 	.cmd_priv_size = sizeof(struct async),
 	.read = async_read,

@@ -2,6 +2,7 @@
 /* Mode parameters that change: what they do, what survives a restart, what is saved. */
 #include "state.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/xattr.h>
 
@@ -169,6 +170,41 @@ static void swp_flushes(void **state)
 	assert_int_equal(fake_dev_remove(dev), 0);
 }
 
+static void *turn_cache_on(void *dev)
+{
+	return (void *)(intptr_t)reconfig_soon(dev, "emulate_write_cache", "1");
+}
+
+/* It may fail until its last step, and then the cache has been off all the time. */
+static void cache_is_off_until_it_is_on(void **state)
+{
+	struct fake_dev *dev;
+	struct bg bg = { 0 };
+	pthread_t thread;
+	void *ret;
+
+	(void)state;
+	start_usual(TCMU_LED_HANDLERS);
+	dev = led_lun("cache", MIB);
+	select_write_cache(dev, false);
+	assert_int_equal(count(trace("cache"), "flush"), 1);
+	hold("cache", "flush");
+	assert_int_equal(pthread_create(&thread, NULL, turn_cache_on, dev), 0);
+	reached("cache", "flush", 2);
+	bg_submit(dev, &bg, write_one, FAKE_OUT);
+	reached("cache", "flush", 3); /* the command's own */
+	assert_false(atomic_load(&bg.done));
+	led_mark("cache", "fail-flush");
+	let_go("cache", "flush");
+	pthread_join(thread, &ret);
+	assert_int_equal((intptr_t)ret, -EIO);
+	bg_wait(&bg);
+	ASSERT_OUTCOME(outcome(&bg.cmd), SENSE(3u, 0x0cu, 0u));
+	assert_false(write_cache(dev));
+	let_go("cache", "x");
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
 /* No initiator notices a restart, so it changes nothing that they rely on. */
 static void survives_restarts(void **state)
 {
@@ -281,6 +317,7 @@ int main(void)
 		T(software_write_protect),
 		T(read_only_file),
 		T(swp_flushes),
+		T(cache_is_off_until_it_is_on),
 		T(survives_restarts),
 		T(saved_pages),
 		T(not_saved),

@@ -52,10 +52,10 @@ static void request_sense_reports_unit_attention_once(void **state)
 }
 
 /* The caching page as MODE SENSE gives it, with this WCE. */
-static int select_wce(bool wce)
+static int select_wce_sp(bool wce, bool sp)
 {
 	const uint8_t sense6[16] = { 0x1a, 8, 0x08, 0, 255 };
-	const uint8_t select6[16] = { 0x15, 0x10, 0, 0, 24 };
+	const uint8_t select6[16] = { 0x15, 0x10 | sp, 0, 0, 24 };
 
 	assert_int_equal(run(sense6, 255), TCMU_STS_OK);
 	data[0] = 0;
@@ -63,6 +63,11 @@ static int select_wce(bool wce)
 	data[4] &= 0x3f;
 	data[6] = (uint8_t)(wce ? data[6] | 4 : data[6] & ~4);
 	return run(select6, 24);
+}
+
+static int select_wce(bool wce)
+{
+	return select_wce_sp(wce, false);
 }
 
 static void mode_select_turns_the_cache(void **state)
@@ -80,6 +85,39 @@ static void mode_select_turns_the_cache(void **state)
 	flush_sts = TCMU_STS_WR_ERR;
 	expect_sense(select_wce(false), 3, 0x0c, 0);
 	assert_true(dev.write_cache);
+}
+
+static bool cache_when_stored;
+static int store_sts;
+static char stored[TCMUR_SAVED_MAX];
+
+static int store(struct tcmu_device *d, struct tcmur_cmd *cmd, const void *text, size_t len)
+{
+	(void)cmd;
+	cache_when_stored = tcmu_dev_get_write_cache_enabled(d);
+	memcpy(stored, text, len);
+	return store_sts;
+}
+
+/* What is written while it may still fail is durable, as the cache will have been off then. */
+static void cache_is_off_until_it_is_on(void **state)
+{
+	(void)state;
+	handler.store_saved = store;
+	rdev.saves = true;
+	assert_int_equal(select_wce(false), TCMU_STS_OK);
+	for (int round = 0; round < 2; round++) {
+		store_sts = round ? TCMU_STS_OK : TCMU_STS_WR_ERR;
+		cache_when_stored = true;
+		if (round)
+			assert_int_equal(select_wce_sp(true, true), TCMU_STS_OK);
+		else
+			expect_sense(select_wce_sp(true, true), 3, 0x0c, 0);
+		assert_false(cache_when_stored);
+		assert_non_null(strstr(stored, "wce=1"));
+		assert_int_equal(dev.write_cache, round);
+		assert_int_equal(rdev.mode_saved.wce, round);
+	}
 }
 
 static void start_stop(void **state)
@@ -140,6 +178,7 @@ int main(void)
 		T(small_answers),
 		T(request_sense_reports_unit_attention_once),
 		T(mode_select_turns_the_cache),
+		T(cache_is_off_until_it_is_on),
 		T(start_stop),
 		T(format_is_not_begun_at_a_stop),
 		T(format_that_was_promised_has_failed),
