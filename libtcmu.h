@@ -342,7 +342,8 @@ void tcmu_dev_set_removable(struct tcmu_device *dev, bool on);
 bool tcmu_dev_get_removable(struct tcmu_device *dev);
 /* Is a write of up to so many blocks never seen in part, by no read, nor found in part after a loss of
  * power? Then there is WRITE ATOMIC(16). 0: there is not. For handlers of tcmu-runner the power is what
- * counts (tcmur_cmd_atomic()): reads are kept away by the runner, where this was set in open(). */
+ * counts (tcmur_cmd_atomic()): reads are kept away by the runner, where this was set in open(). Of physical
+ * blocks that are larger than logical ones, only whole ones are written so. */
 void tcmu_dev_set_max_atomic_len(struct tcmu_device *dev, uint32_t blocks);
 uint32_t tcmu_dev_get_max_atomic_len(struct tcmu_device *dev);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runner/runner.h"
+#include "scsi/inquiry.h"
 
 #define CDB_FUA 0x08 /* byte 1 of READ and WRITE (10), (12), (16) */
 
@@ -141,9 +142,15 @@ void runner_exec_write(struct runner_cmd *rc)
  */
 void runner_exec_write_atomic(struct runner_cmd *rc)
 {
-	/* SBC-4 6.6 (Block Limits page), MAXIMUM ATOMIC TRANSFER LENGTH. */
-	if (rc->blocks > tcmu_dev_get_max_atomic_len(runner_tcmu(rc)))
+	struct tcmu_device *dev = runner_tcmu(rc);
+	uint32_t gran = scsi_atomic_granularity(tcmu_dev_get_phys_exponent(dev));
+
+	/* SBC-4 6.6 (Block Limits page), MAXIMUM ATOMIC TRANSFER LENGTH, ATOMIC ALIGNMENT, ATOMIC
+	 * TRANSFER LENGTH GRANULARITY. */
+	if (rc->blocks > tcmu_dev_get_max_atomic_len(dev) || rc->blocks % gran)
 		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
+	else if (rc->lba % gran)
+		runner_finish_cdb_field(rc, rc->op->lba.at, -1);
 	else
 		runner_exec_write(rc);
 }

@@ -230,10 +230,17 @@ static size_t third_party_copy(const struct scsi_lu *lu, uint8_t *data)
 	return (size_t)(d - data - 4);
 }
 
+uint32_t scsi_atomic_granularity(uint32_t phys_exponent)
+{
+	return phys_exponent < 16 ? 1u << phys_exponent : 1;
+}
+
 uint32_t scsi_atomic_max(const struct scsi_lu *lu)
 {
-	return lu->max_xfer_len && lu->max_xfer_len < lu->atomic_max ? lu->max_xfer_len
-								     : lu->atomic_max;
+	uint32_t max = lu->max_xfer_len && lu->max_xfer_len < lu->atomic_max ? lu->max_xfer_len
+									     : lu->atomic_max;
+
+	return max - max % scsi_atomic_granularity(lu->phys_exponent);
 }
 
 /* SBC-4 6.6, Block Limits page. */
@@ -254,8 +261,11 @@ static size_t block_limits(const struct scsi_lu *lu, uint8_t *data)
 			put_be32(data + 32, 0x80000000u | (lu->unmap_gran_align & 0x7fffffff));
 	}
 	put_be64(data + 36, SCSI_MAX_WRITE_SAME);
-	/* ATOMIC ALIGNMENT and GRANULARITY 0: any; no ATOMIC BOUNDARY. */
-	put_be32(data + 44, scsi_atomic_max(lu));
+	put_be32(data + 44, scsi_atomic_max(lu)); /* no ATOMIC BOUNDARY */
+	if (scsi_atomic_max(lu) && lu->phys_exponent) {
+		put_be32(data + 48, scsi_atomic_granularity(lu->phys_exponent));
+		put_be32(data + 52, scsi_atomic_granularity(lu->phys_exponent));
+	}
 	return 0x3c;
 }
 

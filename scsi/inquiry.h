@@ -13,7 +13,11 @@
  * with when the blocks have to be written one by one. */
 #define SCSI_MAX_WRITE_SAME 0x80000u
 
-/* MAXIMUM ATOMIC TRANSFER LENGTH: scsi_lu.atomic_max, at most MAXIMUM TRANSFER LENGTH. */
+/* Blocks that WRITE ATOMIC counts in: ATOMIC ALIGNMENT and ATOMIC TRANSFER LENGTH GRANULARITY, whole
+ * physical blocks. */
+uint32_t scsi_atomic_granularity(uint32_t phys_exponent);
+/* MAXIMUM ATOMIC TRANSFER LENGTH: scsi_lu.atomic_max, at most MAXIMUM TRANSFER LENGTH, in whole physical
+ * blocks. */
 uint32_t scsi_atomic_max(const struct scsi_lu *lu);
 
 #define SCSI_NAA_SIZE 16 /* of an NAA IEEE Registered Extended designator */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scsi/opcodes.h"
 
+#include "scsi/inquiry.h"
 #include "scsi_defs.h"
 #include "util/be.h"
 
@@ -51,7 +52,7 @@ bool scsi_opcode_enabled(const struct scsi_opcode *op, const struct scsi_lu *lu)
 	case SCSI_F_NEEDS_CAW:
 		return lu->caw_max;
 	case SCSI_F_NEEDS_ATOMIC:
-		return lu->atomic_max;
+		return scsi_atomic_max(lu);
 	case SCSI_F_NEEDS_LBA_STATUS:
 		return lu->lba_status;
 	case SCSI_F_NEEDS_XCOPY:

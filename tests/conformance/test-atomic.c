@@ -71,7 +71,7 @@ static void limits(void **state)
 
 	(void)state;
 	start_usual(TCMU_HANDLERS);
-	dev = lun("limits", ";atomic");
+	dev = lun("limits", ";atomic;phys=512");
 	plain = lun("plain", "");
 	assert_int_equal(max_atomic(dev), 256);
 	assert_int_equal(max_atomic(plain), 0);
@@ -94,6 +94,28 @@ static void limits(void **state)
 	ASSERT_OUTCOME(send_cmd(dev, cdb, FAKE_OUT, data, sizeof(data)), INVALID_FIELD_IN_CDB);
 	assert_int_equal(fake_dev_remove(dev), 0);
 	assert_int_equal(fake_dev_remove(plain), 0);
+}
+
+/* SBC-4 6.6, ATOMIC ALIGNMENT and ATOMIC TRANSFER LENGTH GRANULARITY: whole physical blocks. */
+static void whole_physical_blocks(void **state)
+{
+	uint8_t page[64] = { 0 };
+	struct fake_dev *dev;
+
+	(void)state;
+	start_usual(TCMU_HANDLERS);
+	dev = lun("physical", ";atomic;phys=4096");
+	ASSERT_OUTCOME(send_cmd(dev, CDB(0x12, 1, 0xb0, 0, 64), FAKE_IN, page, sizeof(page)), GOOD);
+	assert_int_equal(be32(page + 44), 256);
+	assert_int_equal(be32(page + 48), 8);
+	assert_int_equal(be32(page + 52), 8);
+	ASSERT_OUTCOME(write_atomic(dev, 8, 16, 16 * 512), GOOD);
+	ASSERT_OUTCOME(write_atomic(dev, 16, 0, 0), GOOD);
+	ASSERT_OUTCOME(write_atomic(dev, 0, 1, 512), INVALID_FIELD_IN_CDB);
+	assert_int_equal(last.sense[17], 12); /* TRANSFER LENGTH */
+	ASSERT_OUTCOME(write_atomic(dev, 1, 8, 8 * 512), INVALID_FIELD_IN_CDB);
+	assert_int_equal(last.sense[17], 2); /* LOGICAL BLOCK ADDRESS */
+	assert_int_equal(fake_dev_remove(dev), 0);
 }
 
 /* ---- all at once ---- */
@@ -260,6 +282,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, faults_open, faults_close)
 	const struct CMUnitTest tests[] = {
 		T(limits),
+		T(whole_physical_blocks),
 		T(never_seen_in_part),
 		T(not_when_the_daemon_dies),
 	};

@@ -424,6 +424,15 @@ static void atomic_limits(void **state)
 	lu.max_xfer_len = 0; /* not reported */
 	get(&lu, VPD_BLOCK_LIMITS, &a);
 	assert_int_equal(get_be32(a.buf + 44), 5000);
+	lu.phys_exponent = 4; /* whole physical blocks */
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(get_be32(a.buf + 44), 4992);
+	assert_int_equal(get_be32(a.buf + 48), 16);
+	assert_int_equal(get_be32(a.buf + 52), 16);
+	lu.atomic_max = 0;
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	for (int i = 44; i < 64; i++)
+		assert_int_equal(a.buf[i], 0);
 }
 
 static void thresholds_show_in_the_provisioning_page(void **state)

@@ -42,7 +42,7 @@ judge plain 190 plain physical large || bad=y
 conformance_lun removable ";removable" "$size" \
 	"SCSI.NoMedia,SCSI.StartStopUnit SCSI.PreventAllow.Simple SCSI.PreventAllow.Eject SCSI.PreventAllow.LUNReset"
 conformance_lun readonly ";ro" "$size" SCSI.ReadOnly
-conformance_lun atomic ";atomic" "$size" SCSI.WriteAtomic16
+conformance_lun atomic ";atomic;phys=4096" "$size" SCSI.WriteAtomic16
 judge all 205 plain physical large removable readonly atomic || bad=y
 stop_daemon
 [ -z "$bad" ] || fail "the LUN does not conform"
