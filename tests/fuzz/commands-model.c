@@ -363,7 +363,7 @@ static size_t on_medium(const struct sent *s)
 	uint64_t len = s->blocks * w.block_size;
 
 	/* A handler may have consumed the iovecs of what it failed to write. */
-	if (s->failed)
+	if (s->failed && !(op && op->dir == SCSI_DIR_IN))
 		return s->fc.len;
 	if (!op || s->fc.status != SAM_STAT_GOOD)
 		return 0;
