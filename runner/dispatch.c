@@ -5,6 +5,7 @@
 
 #include "runner/device.h"
 #include "runner/runner.h"
+#include "scsi/inquiry.h"
 #include "scsi_defs.h"
 
 static void (*const executors[SCSI_CMD_COUNT])(struct runner_cmd *rc) = {
@@ -307,6 +308,14 @@ static void execute(struct runner_cmd *rc)
 	executors[rc->op->id](rc);
 }
 
+/* What 0 blocks are to WRITE SAME; 0 where it has none to write, or refuses that (WSNZ). */
+static uint64_t blocks_to_the_end(const struct runner_cmd *rc)
+{
+	uint64_t num_lbas = tcmu_dev_get_num_lbas(rc->rdev->dev);
+
+	return scsi_wsnz(num_lbas) ? 0 : num_lbas - rc->lba;
+}
+
 static void dispatch_to_executor(struct runner_cmd *rc)
 {
 	const uint8_t *cdb = rc->pub.lib_cmd->cdb;
@@ -321,6 +330,8 @@ static void dispatch_to_executor(struct runner_cmd *rc)
 			  !tcmu_dev_get_write_cache_enabled(rc->rdev->dev);
 	if (gate_medium(rc) || gate_write_protect(rc) || gate_range(rc))
 		return;
+	if (!rc->blocks && rc->op->flags & SCSI_F_ZERO_IS_REST)
+		rc->blocks = blocks_to_the_end(rc);
 	if (__builtin_expect(rc->rdev->thresholds.watched, 0) &&
 	    rc->op->flags & SCSI_F_MEDIUM_WRITE && rc->op->flags & SCSI_F_RANGE)
 		runner_thresholds_written(rc->rdev, rc->blocks);

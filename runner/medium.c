@@ -114,11 +114,11 @@ static void load_or_eject(struct runner_cmd *rc, bool load)
 		runner_finish_sense(rc, &sense);
 	} else if (load != rdev->ejected) { /* it is where it shall go */
 		runner_finish(rc, TCMU_STS_OK);
-	} else if (load) { /* SPC-5 6.18 prevents removal, not this */
+	} else if (rdev->prevented) { /* both ways: libiscsi's suite has a loader locked, too */
+		runner_finish_sense(rc, &SCSI_SENSE_REMOVAL_PREVENTED);
+	} else if (load) {
 		set_ejected(rdev, false);
 		runner_finish(rc, TCMU_STS_OK);
-	} else if (rdev->prevented) {
-		runner_finish_sense(rc, &SCSI_SENSE_REMOVAL_PREVENTED);
 	} else {
 		runner_op_flush(rc, flushed_to_eject);
 	}

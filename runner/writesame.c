@@ -192,12 +192,16 @@ void runner_exec_write_same(struct runner_cmd *rc)
 		runner_finish_cdb_field(rc, 1, 3);
 		return;
 	}
-	/* SBC-4 6.6.3, MAXIMUM WRITE SAME LENGTH, and WSNZ: 0 blocks does not mean "to the end" here. On
-	 * most units that would be more than this maximum, and no initiator relies on it that has seen
-	 * the kernel's backstores. The data-out buffer is one block; with NDOB it is not looked at. */
-	if (!rc->blocks || rc->blocks > SCSI_MAX_WRITE_SAME ||
+	/* SBC-4 6.6.3, MAXIMUM WRITE SAME LENGTH and WSNZ. The data-out buffer is one block; with NDOB it
+	 * is not looked at. */
+	if (rc->blocks > SCSI_MAX_WRITE_SAME ||
+	    (!rc->blocks && scsi_wsnz(tcmu_dev_get_num_lbas(dev))) ||
 	    (!no_data_out(rc) && rc->data_len != st->block_size)) {
 		runner_finish_cdb_field(rc, rc->op->xfer.at, -1);
+		return;
+	}
+	if (!rc->blocks) { /* at the very end */
+		runner_finish(rc, TCMU_STS_OK);
 		return;
 	}
 

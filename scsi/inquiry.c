@@ -243,10 +243,15 @@ uint32_t scsi_atomic_max(const struct scsi_lu *lu)
 	return max - max % scsi_atomic_granularity(lu->phys_exponent);
 }
 
+bool scsi_wsnz(uint64_t num_lbas)
+{
+	return num_lbas > SCSI_MAX_WRITE_SAME;
+}
+
 /* SBC-4 6.6, Block Limits page. */
 static size_t block_limits(const struct scsi_lu *lu, uint8_t *data)
 {
-	data[4] = 0x01; /* WSNZ: WRITE SAME of 0 blocks is refused, it is not "to the end" */
+	data[4] = scsi_wsnz(lu->num_lbas);
 	data[5] = lu->caw_max < 255 ? (uint8_t)lu->caw_max : 255;
 	if (lu->phys_exponent < 16)
 		put_be16(data + 6, (uint16_t)(1u << lu->phys_exponent)); /* granularity */
@@ -260,7 +265,8 @@ static size_t block_limits(const struct scsi_lu *lu, uint8_t *data)
 		if (lu->opt_unmap_gran)
 			put_be32(data + 32, 0x80000000u | (lu->unmap_gran_align & 0x7fffffff));
 	}
-	put_be64(data + 36, SCSI_MAX_WRITE_SAME);
+	if (scsi_wsnz(lu->num_lbas)) /* else any number will do, up to the end */
+		put_be64(data + 36, SCSI_MAX_WRITE_SAME);
 	put_be32(data + 44, scsi_atomic_max(lu)); /* no ATOMIC BOUNDARY */
 	if (scsi_atomic_max(lu) && lu->phys_exponent) {
 		put_be32(data + 48, scsi_atomic_granularity(lu->phys_exponent));

@@ -12,6 +12,9 @@
 /* MAXIMUM WRITE SAME LENGTH in blocks (SBC-4 Block Limits VPD page): what one command may make the medium busy
  * with when the blocks have to be written one by one. */
 #define SCSI_MAX_WRITE_SAME 0x80000u
+/* A unit of no more blocks than that has no limit, and 0 blocks mean "to the end"; where that could be
+ * more than one command may write, they are refused (WSNZ is 1). */
+bool scsi_wsnz(uint64_t num_lbas);
 
 /* Blocks that WRITE ATOMIC counts in: ATOMIC ALIGNMENT and ATOMIC TRANSFER LENGTH GRANULARITY, whole
  * physical blocks. */

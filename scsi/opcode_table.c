@@ -291,7 +291,8 @@ const struct scsi_opcode scsi_opcodes[] = {
 		.lba = { 2, 4 },
 		.xfer = { 7, 2 },
 		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_NEEDS_MEDIUM | SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE,
+		.flags = SCSI_F_NEEDS_MEDIUM | SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE |
+			 SCSI_F_ZERO_IS_REST,
 		.usage = { WRITE_SAME, WS_UNMAP, BYTES_4, 0, BYTES_2, CONTROL },
 		.ignored = { 0, 0, 0, 0, 0, 0, GROUP },
 	},
@@ -535,7 +536,8 @@ const struct scsi_opcode scsi_opcodes[] = {
 		.lba = { 2, 8 },
 		.xfer = { 10, 4 },
 		.dir = SCSI_DIR_OUT,
-		.flags = SCSI_F_NEEDS_MEDIUM | SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE,
+		.flags = SCSI_F_NEEDS_MEDIUM | SCSI_F_MEDIUM_WRITE | SCSI_F_RANGE |
+			 SCSI_F_ZERO_IS_REST,
 		.usage = { WRITE_SAME_16, WS_UNMAP | WS_NDOB, BYTES_8, BYTES_4, 0, CONTROL },
 		.ignored = { 0, 0, [14] = GROUP },
 	},

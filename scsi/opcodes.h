@@ -66,6 +66,8 @@ enum scsi_dir { SCSI_DIR_NONE, SCSI_DIR_IN, SCSI_DIR_OUT };
 #define SCSI_F_FORMAT_PASSES                                                                       \
 	(1u << 7) /* runs while a format or sanitize operation does (SBC-4 4.11.2, 5.4) */
 
+#define SCSI_F_ZERO_IS_REST (1u << 8) /* xfer 0: all blocks from lba on; see scsi_wsnz() */
+
 /* A command that exists only where the logical unit has the feature: at most one of these, asked by
  * scsi_opcode_enabled(). */
 #define SCSI_F_NEEDS_UNMAP      (1u << 16) /* scsi_lu.unmap */

@@ -138,8 +138,10 @@ static void prevention(void **state)
 	ASSERT_OUTCOME(prevent(dev, 0), GOOD);
 	ASSERT_OUTCOME(start_stop(dev, EJECT), GOOD);
 	ASSERT_OUTCOME(prevent(dev, 1), GOOD);
-	ASSERT_OUTCOME(start_stop(dev, LOAD), GOOD); /* that is no removal */
-	ASSERT_OUTCOME(tur(dev), GOOD);
+	ASSERT_OUTCOME(start_stop(dev, LOAD), REMOVAL_PREVENTED);
+	ASSERT_OUTCOME(tur(dev), NO_MEDIUM);
+	ASSERT_OUTCOME(prevent(dev, 0), GOOD);
+	ASSERT_OUTCOME(start_stop(dev, LOAD), GOOD);
 	assert_int_equal(fake_dev_remove(dev), 0);
 }
 

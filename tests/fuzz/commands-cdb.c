@@ -218,6 +218,8 @@ void make_command(struct sent *s)
 	if (s->op && s->op->flags & SCSI_F_RANGE) {
 		s->lba = scsi_cdb_lba(s->op, s->fc.cdb);
 		s->blocks = scsi_cdb_xfer(s->op, s->fc.cdb);
+		if (s->op->id == SCSI_WRITE_SAME && !s->blocks && s->lba < BLOCKS)
+			s->blocks = BLOCKS - s->lba; /* WSNZ is 0 */
 	}
 	make_data(s);
 	assert(s->data);

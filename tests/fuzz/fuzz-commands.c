@@ -300,7 +300,10 @@ static void serve(void)
 		fake_ring_doorbell(w.ring, 1);
 	tcmu_ring_detach(&w.dev.ring);
 
-	assert(!rdev->bounce_owner && !rdev->bounce_first && !rdev->wipe && !rdev->timers);
+	assert(!rdev->bounce_owner && !rdev->bounce_first && !rdev->wipe);
+	/* Set for an aborted command that ended before. */
+	assert(!rdev->timers || rdev->timers == &rdev->abort_timer);
+	assert(list_empty(&rdev->aborted));
 	assert(list_empty(&rdev->ranges) && !rdev->ranges_exclusive && !rdev->ranges_waiting);
 	assert(!rdev->active && !rdev->batch_count && !handler_has_work());
 	free(rdev->own);
@@ -321,7 +324,8 @@ static bool known_opcode(uint8_t opcode)
 	return scsi_opcode_known(opcode);
 }
 
-/* With READ_LEN and without; new ones would take longer than all the rest. */
+/* With READ_LEN and KEEP_BUF, as kernels of today, and without; new ones would take longer than all
+ * the rest. */
 static struct fake_ring *get_ring(bool read_len)
 {
 	static struct fake_ring *rings[2];
@@ -332,7 +336,7 @@ static struct fake_ring *get_ring(bool read_len)
 		.qfull_time_out = -1,
 		.decoys = 1u << 30, /* with the head held only */
 		.flags = TCMU_ABI_CAP_OOO | TCMU_ABI_CAP_TMR |
-			 (read_len ? TCMU_ABI_CAP_READ_LEN : 0),
+			 (read_len ? TCMU_ABI_CAP_READ_LEN | TCMU_ABI_CAP_KEEP_BUF : 0),
 	};
 
 	if (!rings[read_len]) {

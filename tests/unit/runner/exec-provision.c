@@ -173,14 +173,19 @@ static void write_same_ndob(void **state)
 	assert_true(is_zero(65, 10));
 }
 
-/* WSNZ is 1. */
+/* WSNZ is 0: all that follow, and nobody else writes there meanwhile; and 1 where that may be too many. */
 static void write_same_of_no_blocks(void **state)
 {
 	(void)state;
 	fill_data();
+	assert_int_equal(run(cdb10(WSAME10, 0, BLOCKS - 3, 0), BLOCK), TCMU_STS_OK);
+	expect_pattern(BLOCKS - 3, 3, data);
+	assert_string_equal(calls, "s");
+	assert_int_equal(run(cdb16(WSAME16, 8, BLOCKS, 0), BLOCK), TCMU_STS_OK); /* none */
+	assert_string_equal(calls, "");
+	dev.num_lbas = SCSI_MAX_WRITE_SAME + 1;
 	expect_bad_field(run(cdb10(WSAME10, 0, BLOCKS - 3, 0), BLOCK), 7);
 	expect_bad_field(run(cdb16(WSAME16, 8, 0, 0), BLOCK), 10);
-	dev.num_lbas = SCSI_MAX_WRITE_SAME + 1;
 	expect_bad_field(run(cdb16(WSAME16, 0, 0, SCSI_MAX_WRITE_SAME + 1), BLOCK), 10);
 	assert_string_equal(calls, "");
 }

@@ -353,9 +353,14 @@ static void block_limits(void **state)
 	lu.max_unmap_len = 1000;
 	lu.opt_unmap_gran = 8;
 	lu.unmap_gran_align = 4;
+	lu.num_lbas = SCSI_MAX_WRITE_SAME + 1;
+	get(&lu, VPD_BLOCK_LIMITS, &a);
+	assert_int_equal(a.buf[4], 1); /* WSNZ */
+	assert_true(get_be64(a.buf + 36) == SCSI_MAX_WRITE_SAME);
+	lu.num_lbas = SCSI_MAX_WRITE_SAME;
 	get(&lu, VPD_BLOCK_LIMITS, &a);
 	assert_int_equal(a.len, 64);
-	assert_int_equal(a.buf[4], 1);                /* WSNZ */
+	assert_int_equal(a.buf[4], 0);                /* WSNZ */
 	assert_int_equal(a.buf[5], 0);                /* COMPARE AND WRITE */
 	assert_int_equal(get_be16(a.buf + 6), 8);     /* granularity */
 	assert_int_equal(get_be32(a.buf + 8), 2048);  /* maximum */
@@ -363,7 +368,7 @@ static void block_limits(void **state)
 	assert_int_equal(get_be32(a.buf + 16), 0);    /* prefetch */
 	for (int i = 20; i < 36; i++)                 /* no UNMAP */
 		assert_int_equal(a.buf[i], 0);
-	assert_true(get_be64(a.buf + 36) == SCSI_MAX_WRITE_SAME);
+	assert_true(get_be64(a.buf + 36) == 0);
 	for (int i = 44; i < 64; i++)
 		assert_int_equal(a.buf[i], 0);
 }

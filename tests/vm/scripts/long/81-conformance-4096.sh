@@ -11,8 +11,8 @@ need iscsi-test-cu python3
 need_daemon
 iscsi_begin
 
-# See 80-conformance.sh for both.
-suite_left_out="SCSI.Sanitize.Reset SCSI.GetLBAStatus.UnmapSingle"
+# See 80-conformance.sh for each.
+suite_left_out="SCSI.Sanitize.Reset SCSI.GetLBAStatus.UnmapSingle SCSI.WriteSame10.UnmapUntilEnd"
 
 start_daemon
 conformance_lun 4096 ";phys=8192" $((64 << 20)) "" hw_block_size=4096
