@@ -9,6 +9,7 @@
 #include "scsi/mode.h"
 #include "scsi/mode_pages.h"
 #include "scsi/param.h"
+#include "scsi/xcopy.h"
 #include "scsi_defs.h"
 #include "tests/fuzz/scsi-input.h"
 #include "util/be.h"
@@ -124,13 +125,55 @@ static uint8_t diagnostic(const struct input *in, struct list list, struct scsi_
 	return scsi_send_diagnostic(in->cdb, list.bytes, list.len, sense);
 }
 
+static uint8_t xcopy(const struct input *in, struct list list, struct scsi_sense *sense)
+{
+	static struct scsi_xcopy out;
+
+	(void)in;
+	memset(&out, 0xa5, sizeof(out));
+	if (scsi_xcopy_parse(list.bytes, list.len, &out, sense))
+		return SAM_STAT_CHECK_CONDITION;
+	assert(out.cscds <= SCSI_XCOPY_MAX_CSCD && out.segments <= SCSI_XCOPY_MAX_SEGMENTS);
+	assert(!out.segments || list.len >= SCSI_XCOPY_HEADER);
+	for (unsigned int i = 0; i < out.segments; i++) {
+		const struct scsi_xcopy_segment *seg = &out.segment[i];
+
+		assert(seg->from < out.cscds && seg->to < out.cscds);
+	}
+	return SAM_STAT_GOOD;
+}
+
+/* What is asked of a group it can become, and the list says it. */
+static uint8_t set_tpgs(const struct input *in, struct list list, struct scsi_sense *sense)
+{
+	uint8_t want[SCSI_TPG_MAX];
+	struct scsi_tpgs groups;
+
+	input_groups(&groups, &in->lu);
+	memset(want, 0xa5, sizeof(want));
+	if (scsi_set_tpgs_parse(&groups, list.bytes, list.len, get_be32(in->cdb + 6), want, sense))
+		return SAM_STAT_CHECK_CONDITION;
+	for (size_t i = 0; i < groups.count; i++) {
+		const struct scsi_tpg *g = &groups.group[i];
+
+		assert(want[i] == SCSI_TPG_KEEP ||
+		       (want[i] <= SCSI_TPG_UNAVAILABLE && g->supported >> want[i] & 1 &&
+			g->type & SCSI_TPG_EXPLICIT && list.len >= 8));
+	}
+	return SAM_STAT_GOOD;
+}
+
 static const struct {
 	enum scsi_cmd_id id;
 	uint8_t (*parse)(const struct input *in, struct list list, struct scsi_sense *sense);
 } parsers[] = {
-	{ SCSI_MODE_SELECT, mode_select },    { SCSI_UNMAP, unmap },
-	{ SCSI_FORMAT_UNIT, format },         { SCSI_SANITIZE, sanitize },
+	{ SCSI_MODE_SELECT, mode_select },
+	{ SCSI_UNMAP, unmap },
+	{ SCSI_FORMAT_UNIT, format },
+	{ SCSI_SANITIZE, sanitize },
 	{ SCSI_SEND_DIAGNOSTIC, diagnostic },
+	{ SCSI_EXTENDED_COPY, xcopy },
+	{ SCSI_SET_TARGET_PORT_GROUPS, set_tpgs },
 };
 
 /* ---- */

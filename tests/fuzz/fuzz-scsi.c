@@ -14,6 +14,7 @@
 #include "scsi/report_opcodes.h"
 #include "scsi/request_sense.h"
 #include "scsi/tmf.h"
+#include "scsi/xcopy.h"
 #include "scsi_defs.h"
 #include "tests/fuzz/scsi-input.h"
 #include "util/be.h"
@@ -53,6 +54,39 @@ static uint8_t request_sense_with(const struct scsi_lu *lu, const uint8_t *cdb, 
 	return scsi_request_sense_with(&pending, cdb, buf, cap, len);
 }
 
+static uint8_t report_tpgs(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
+			   size_t *len, struct scsi_sense *sense)
+{
+	struct scsi_tpgs groups;
+
+	input_groups(&groups, lu);
+	return scsi_report_tpgs(&groups, cdb, buf, cap, len, sense);
+}
+
+static uint8_t copy_results(const struct scsi_lu *lu, const uint8_t *cdb, uint8_t *buf, size_t cap,
+			    size_t *len, struct scsi_sense *sense)
+{
+	struct scsi_xcopy_result result = { .has_status = true,
+					    .has_details = true,
+					    .list_id = (uint8_t)lu->tpg,
+					    .state = lu->caw_max % 3,
+					    .segments = (uint16_t)lu->max_unmap_len,
+					    .bytes = lu->num_lbas,
+					    .sense_len = lu->phys_exponent * 3 };
+	bool all;
+
+	switch (cdb[1] & 0x1f) {
+	case RCR_SA_COPY_STATUS:
+		return scsi_xcopy_status(lu->unmap ? &result : NULL, cdb, buf, cap, len, &all,
+					 sense);
+	case RCR_SA_FAILED_SEGMENT_DETAILS:
+		return scsi_xcopy_details(lu->unmap ? &result : NULL, cdb, buf, cap, len, &all,
+					  sense);
+	default:
+		return scsi_xcopy_parameters(lu, cdb, buf, cap, len, sense);
+	}
+}
+
 static const struct {
 	enum scsi_cmd_id id;
 	responder *make;
@@ -68,6 +102,8 @@ static const struct {
 	{ SCSI_LOG_SENSE, log_sense },
 	{ SCSI_READ_DEFECT_DATA, scsi_read_defect_data },
 	{ SCSI_RECEIVE_DIAGNOSTIC_RESULTS, scsi_receive_diagnostic },
+	{ SCSI_REPORT_TARGET_PORT_GROUPS, report_tpgs },
+	{ SCSI_RECEIVE_COPY_RESULTS, copy_results },
 };
 
 struct answer {

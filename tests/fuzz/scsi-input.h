@@ -11,6 +11,7 @@
 #include "scsi/cdb.h"
 #include "scsi/opcodes.h"
 #include "scsi/sense.h"
+#include "scsi/tpg.h"
 
 #define INPUT_LU   56 /* bytes */
 #define INPUT_CDB  (INPUT_LU + 2)
@@ -87,6 +88,28 @@ static inline void input_lu(struct scsi_lu *lu, const uint8_t *p)
 	input_text(lu->revision, sizeof(lu->revision), p[53]);
 	input_text(lu->serial, sizeof(lu->serial), p[54]);
 	input_text(lu->name, sizeof(lu->name), p[55]);
+}
+
+/* Target port groups for the unit. */
+static inline void input_groups(struct scsi_tpgs *groups, const struct scsi_lu *lu)
+{
+	memset(groups, 0, sizeof(*groups));
+	groups->implicit_seconds = (uint8_t)lu->tpg;
+	groups->count = lu->caw_max % (SCSI_TPG_MAX + 1);
+	for (size_t i = 0; i < groups->count; i++) {
+		struct scsi_tpg *g = &groups->group[i];
+		uint32_t bits = (lu->max_unmap_len + (uint32_t)i) * 2654435761u;
+
+		g->id = (uint16_t)(lu->tpg % 8 + i);
+		g->state = bits >> 28;
+		g->supported = (uint8_t)bits;
+		g->status = bits >> 26 & 3;
+		g->type = bits >> 24 & 3;
+		g->preferred = bits >> 23 & 1;
+		g->port_count = (bits >> 8) % (SCSI_TPG_PORT_MAX + 1);
+		for (unsigned int p = 0; p < g->port_count; p++)
+			g->port[p] = (uint16_t)(lu->relative_port + p);
+	}
 }
 
 /* A command of the table; by how, with a page code that there is, and without bits that it has not. */
