@@ -21,7 +21,7 @@ deps_test=(
 deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
-	libiscsi-bin ddpt smartmontools xfsprogs btrfs-progs
+	libiscsi-bin iproute2 ddpt smartmontools xfsprogs btrfs-progs
 )
 deps_demo=(kmod e2fsprogs sg3-utils util-linux mount)
 

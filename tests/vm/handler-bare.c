@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bare/PATH: a file, and nothing but open, close, read and write, on two threads that block. All that
+ * bare/PATH[;OPTION]...: a file, and nothing but open, close, read and write, on two threads that block. All that
  * an initiator gets beyond READ and WRITE is the runner's doing: scripts/82-conformance-bare.sh.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/uio.h>
@@ -12,19 +15,36 @@
 
 #include "tcmu-runner.h"
 
+/* ;phys=BYTES ;removable ;ro: what a handler may say of its storage without a callback for it. */
+static void set_options(struct tcmu_device *dev, const char *options)
+{
+	const char *phys = strstr(options, ";phys=");
+	unsigned long ratio = phys ? strtoul(phys + 6, NULL, 10) / tcmu_dev_get_block_size(dev) : 1;
+
+	tcmu_dev_set_phys_exponent(dev, ratio > 1 ? (uint32_t)__builtin_ctzl(ratio) : 0);
+	tcmu_dev_set_removable(dev, strstr(options, ";removable"));
+	tcmu_dev_set_write_protect_enabled(dev, strstr(options, ";ro"));
+}
+
 static int bare_open(struct tcmu_device *dev, bool reopen)
 {
-	const char *path = strchr(tcmu_dev_get_cfgstring(dev), '/');
-	int fd = path ? open(path + 1, O_RDWR | O_CLOEXEC) : -1;
+	const char *config = strchr(tcmu_dev_get_cfgstring(dev), '/');
+	char path[PATH_MAX] = "";
+	int fd = -1;
 
 	(void)reopen;
+	if (config) {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(config + 1, ";"), config + 1);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+	}
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || !tcmu_dev_get_num_lbas(dev)) {
 		tcmu_dev_err(dev, "bare: %s and a dev_size are needed: %s",
-			     path ? path + 1 : "a path", strerror(errno));
+			     path[0] ? path : "a path", strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return -EINVAL;
 	}
+	set_options(dev, config + strcspn(config, ";"));
 	tcmur_dev_set_private(dev, (void *)(intptr_t)fd);
 	return 0;
 }

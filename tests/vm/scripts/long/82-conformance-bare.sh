@@ -8,15 +8,15 @@
 
 . "$TCMU_SRC/tests/vm/lib.sh"
 . "$TCMU_SRC/tests/vm/conformance.sh"
-need iscsi-test-cu python3
+need iscsi-test-cu python3 tc
 need_daemon
 handlers_dir=$TCMU_BUILD/tests/vm-handlers
 [ -e "$handlers_dir/handler_bare.so" ] || skip "$handlers_dir/handler_bare.so is not built"
 iscsi_begin
 
-suite_left_out="SCSI.Sanitize.Reset SCSI.WriteSame10.UnmapUntilEnd" # see there
 start_daemon
 conformance_handler=bare
-conformance_lun bare "" $((31 << 20))
-judge bare 190 bare
+conformance_units
+# shellcheck disable=SC2086 # a list of words
+judge bare 188 $all_units
 stop_daemon
