@@ -18,5 +18,5 @@ start_daemon
 conformance_handler=bare
 conformance_units
 # shellcheck disable=SC2086 # a list of words
-judge bare 188 $all_units
+judge bare 182 $all_units
 stop_daemon
