@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "runner/data.h"
 #include "runner/runner.h"
 
 enum bytchk {
@@ -15,10 +16,10 @@ enum bytchk {
 };
 
 struct verify_state {
-	uint64_t done;      /* bytes verified */
-	uint64_t total;     /* bytes to verify */
-	struct iovec *data; /* BYTCHK_ALL: what comes next in the data-out buffer */
-	struct iovec chunk; /* the piece of the bounce buffer that is being read */
+	uint64_t done;        /* bytes verified */
+	uint64_t total;       /* bytes to verify */
+	struct data_pos data; /* BYTCHK_ALL: what comes next in the data-out buffer */
+	struct iovec chunk;   /* the piece of the bounce buffer that is being read */
 	uint32_t chunk_len;
 	uint32_t block_size;
 	uint8_t bytchk;
@@ -37,6 +38,24 @@ static void end(struct runner_cmd *rc, int sts)
 	runner_finish(rc, sts);
 }
 
+/* Not with tcmu_iovec_seek(): with BUSY all of the buffer is zeroed. */
+static int64_t compare_data(struct verify_state *st, const uint8_t *medium)
+{
+	for (size_t done = 0, n; done < st->chunk_len; done += n) {
+		const uint8_t *data;
+		size_t i = 0;
+
+		n = st->chunk_len - done;
+		data = data_next(&st->data, &n);
+		if (!memcmp(medium + done, data, n))
+			continue;
+		while (medium[done + i] == data[i])
+			i++;
+		return (int64_t)(done + i);
+	}
+	return -1;
+}
+
 /* Offset of the first byte of the chunk that differs, -1 if there is none. */
 static int64_t compare_chunk(struct runner_cmd *rc)
 {
@@ -46,13 +65,11 @@ static int64_t compare_chunk(struct runner_cmd *rc)
 
 	switch (st->bytchk) {
 	case BYTCHK_ALL:
-		diff = tcmu_iovec_compare(medium, st->data, st->chunk_len);
-		if (diff < 0)
-			st->data += tcmu_iovec_seek(st->data, st->chunk_len);
-		return diff;
+		return compare_data(st, medium);
 	case BYTCHK_ONE:
 		for (uint32_t off = 0; off < st->chunk_len; off += st->block_size) {
-			diff = tcmu_iovec_compare(medium + off, st->data, st->block_size);
+			diff = tcmu_iovec_compare(medium + off, rc->pub.lib_cmd->iovec,
+						  st->block_size);
 			if (diff >= 0)
 				return off + diff;
 		}
@@ -131,7 +148,7 @@ void runner_verify(struct runner_cmd *rc, uint8_t bytchk)
 	memset(st, 0, sizeof(*st));
 	st->block_size = tcmu_dev_get_block_size(dev);
 	st->bytchk = bytchk;
-	st->data = rc->pub.lib_cmd->iovec;
+	st->data.iov = rc->pub.lib_cmd->iovec;
 	st->total = tcmu_lba_to_byte(dev, rc->blocks);
 	runner_bounce_get(rc, start);
 }

@@ -239,6 +239,28 @@ static void no_foreign_bytes(void **state)
 	assert_true(all_zero(buf, sizeof(buf)));
 }
 
+/* A data-in buffer that a VERIFY has by mistake comes back with BUSY: all of it zeroed, also what has been
+ * compared already. */
+static void busy_verify_leaves_nothing(void **state)
+{
+	const uint16_t blocks = 2 * RUNNER_BOUNCE_SIZE / BLOCK;
+	static struct rig_cmd cmd;
+	const size_t len = (size_t)blocks * BLOCK;
+
+	(void)state;
+	assert_true(len <= sizeof(data));
+	memset(medium, 0x5a, len);
+	memset(data, 0x5a, len);
+	hold = true;
+	rig_start(&cmd, cdb10(VERIFY10, 0x02, 0, blocks), data, len, BLOCK * 3);
+	rdev.stopping = true;
+	rig_release(0);
+	assert_true(cmd.outcome.done);
+	assert_int_equal(cmd.outcome.sts, TCMU_STS_BUSY);
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(data[i], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +282,7 @@ int main(void)
 		T(prefetch_caches_nothing),
 		T(verify_12),
 		T(no_foreign_bytes),
+		T(busy_verify_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
