@@ -6,7 +6,8 @@ The suite counts a test that it skipped as passed, so its own summary is only
 held against what its lines say, test by test. A LOG is a file, or FILE=TESTS when
 the suite was run with --test=TESTS instead of the whole family; with several
 (a removable LUN beside a plain one) a test has passed if it did on one of them
-and failed on none, and is skipped only if it was skipped on all.
+and failed on none, and is skipped only if it was skipped on all. One of the
+family that was not run at all is skipped, too.
 
 Fails when a test failed, when one was skipped that the list of skips does not
 name, or passed that it names, when fewer than --least passed, and when a log
@@ -177,6 +178,16 @@ def merge(per_lun):
     return merged
 
 
+def left_out(merged, names):
+    """Those that no log was to have, as if they had skipped themselves."""
+    for name in names:
+        if name not in merged:
+            result = Result(name)
+            result.verdict = "passed"
+            result.skips.append("left out")
+            yield name, ("skipped", [("not run", result)])
+
+
 def read_skips(path, variant):
     """{test: reason} of what is meant for this variant: lines of TEST VARIANTS REASON."""
     skips = {}
@@ -250,6 +261,7 @@ def main():
         per_lun.append((lun, results))
     several = len(per_lun) > 1
     merged = merge(per_lun)
+    merged.update(list(left_out(merged, expected(args.list, FAMILY))) if not wrong else [])
 
     for line in table(merged, several):
         print(line)

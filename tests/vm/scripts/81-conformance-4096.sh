@@ -11,9 +11,7 @@ need iscsi-test-cu python3 tc
 need_daemon
 iscsi_begin
 
-# For the first three see 80-conformance.sh. The others are for blocks of 512 bytes, and
-# send as many for a block of any size: a WRITE without all of its data, which the kernel's
-# own fileio refuses as well.
+# conformance.skip has the reasons.
 suite_left_out="SCSI.Sanitize.Reset SCSI.GetLBAStatus.UnmapSingle SCSI.WriteSame10.UnmapUntilEnd
 	SCSI.Write10.Async SCSI.ProutReserve.AccessEA SCSI.ProutReserve.AccessWE
 	SCSI.ProutReserve.AccessEARO SCSI.ProutReserve.AccessWERO
