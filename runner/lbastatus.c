@@ -161,7 +161,11 @@ void runner_exec_get_lba_status(struct runner_cmd *rc)
 
 	/* SBC-4, GET LBA STATUS, STARTING LOGICAL BLOCK ADDRESS: not beyond the capacity. */
 	if (rc->lba >= lbas) {
-		runner_finish(rc, TCMU_STS_RANGE);
+		struct scsi_sense sense = SCSI_SENSE_LBA_OUT_OF_RANGE;
+
+		sense.has_field = sense.field_in_cdb = true;
+		sense.field = rc->op->lba.at;
+		runner_finish_sense(rc, &sense);
 		return;
 	}
 	*blocks_left(rc) = lbas - rc->lba;

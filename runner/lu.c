@@ -49,8 +49,11 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 	};
 	memcpy(lu->threshold, rdev->mode.threshold, sizeof(lu->threshold));
 	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev), sizeof(lu->name));
-	if (with & RUNNER_LU_PORTS)
+	if (with & RUNNER_LU_PORTS) {
 		runner_ports_lu(dev, lu);
+		/* The kernel's own commands, which it then refuses (passthrough_parse_cdb()). */
+		lu->reservations = tcmu_cfgfs_dev_get_attr_int(dev, "emulate_pr") != 0;
+	}
 	if (!(with & RUNNER_LU_WWN))
 		return;
 	tcmu_dev_read_wwn(dev, "vpd_unit_serial", lu->serial, sizeof(lu->serial));

@@ -41,7 +41,7 @@ struct scsi_lu {
 	bool swp;            /* SWP as MODE SELECT left it: WP too */
 	bool d_sense;        /* D_SENSE: the format of all sense data but REQUEST SENSE's */
 	bool mode_fixed;     /* MODE SELECT cannot change D_SENSE, SWP and thresholds */
-	bool saves;          /* mode_saved and mode_default are filled, SP and PC 11b work */
+	bool saves;          /* mode_saved is filled, SP and PC 11b work */
 	bool solid_state;
 	bool removable;      /* RMB, PREVENT ALLOW MEDIUM REMOVAL, LOEJ */
 	bool medium_present; /* looked at only if removable */
@@ -61,7 +61,8 @@ struct scsi_lu {
 	uint8_t threshold_exponent;
 	bool lbpere;
 	struct scsi_threshold threshold[SCSI_THRESHOLD_COUNT];
-	struct scsi_mode_values mode_saved, mode_default; /* see saves */
+	struct scsi_mode_values mode_saved; /* see saves */
+	struct scsi_mode_values mode_default;
 	uint64_t absent;    /* commands without an executor: bits 1 << enum scsi_cmd_id */
 	char vendor[8 + 1]; /* shorter texts are padded with spaces */
 	char product[16 + 1];

@@ -11,6 +11,7 @@
 #define CONTROL_D_SENSE 0x04
 #define CONTROL_GLTSD   0x02
 #define CONTROL_SWP     0x08
+#define CONTROL_TAS     0x40
 #define CONTROL_QAM     0x10
 #define CONTROL_IALUAE  0x01
 #define IE_MRIE_REQUEST 0x06
@@ -61,7 +62,8 @@ static void caching_changeable(const struct scsi_lu *lu, uint8_t *mask)
 /* ---- SPC-5 7.5, Control mode page ---- */
 
 /* TST 0 (one task set), D_SENSE, GLTSD (no log parameter is saved), QUEUE ALGORITHM MODIFIER 1
- * (unrestricted reordering), QERR 0, SWP, BUSY TIMEOUT PERIOD unlimited. */
+ * (unrestricted reordering), QERR 0, SWP, TAS (LIO ends what another nexus aborts with TASK ABORTED:
+ * target_core_tmr.c, emulate_tas is 1), BUSY TIMEOUT PERIOD unlimited. */
 static void control(const struct scsi_lu *lu, const struct scsi_mode_values *values, uint8_t *page)
 {
 	(void)lu;
@@ -71,6 +73,7 @@ static void control(const struct scsi_lu *lu, const struct scsi_mode_values *val
 	page[3] = CONTROL_QAM;
 	if (values->swp)
 		page[4] |= CONTROL_SWP;
+	page[5] = CONTROL_TAS;
 	put_be16(page + 8, 0xffff);
 }
 
@@ -249,7 +252,7 @@ void scsi_mode_put_page(const struct scsi_lu *lu, const struct scsi_mode_page *p
 	memset(data, 0, page->size);
 	if (pc == MODE_PC_SAVED)
 		values = lu->mode_saved;
-	else if (pc == MODE_PC_DEFAULT && lu->saves)
+	else if (pc == MODE_PC_DEFAULT)
 		values = lu->mode_default;
 	if (pc != MODE_PC_CHANGEABLE)
 		page->put(lu, &values, data);

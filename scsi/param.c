@@ -28,6 +28,8 @@ static int check_ranges(const struct scsi_lu *lu, struct scsi_unmap_list list,
 		/* SBC-4 5.35, UNMAP LOGICAL BLOCK ADDRESS. */
 		if (lba > lu->num_lbas || blocks > lu->num_lbas - lba) {
 			*sense = SCSI_SENSE_LBA_OUT_OF_RANGE;
+			sense->has_field = true;
+			sense->field = (uint16_t)(lba >= lu->num_lbas ? at : at + 8);
 			return -1;
 		}
 		/* SBC-4 5.35, NUMBER OF LOGICAL BLOCKS: the sum is limited by MAXIMUM UNMAP LBA

@@ -285,13 +285,36 @@ static void mode_page(void **state)
 	scsi_do(dev, &put, page);
 }
 
+/* SUPPORT of PERSISTENT RESERVE OUT(REGISTER), as REPORT SUPPORTED OPERATION CODES has it. */
+static uint8_t reserve_support(void)
+{
+	struct scsi_case c = { "RSOC", EXPECT_GOOD, FAKE_IN, 32, { 0xa3, 0x0c, 3, 0x5f }, 0 };
+	uint8_t buf[32];
+
+	c.cdb[9] = 32;
+	scsi_do(dev, &c, buf);
+	return buf[1] & 7;
+}
+
+/* With emulate_pr=0 the kernel refuses its own commands. */
+static void reservations_are_the_kernels(void **state)
+{
+	(void)state;
+	assert_int_equal(reserve_support(), 3);
+	fake_dev_set_attr(dev, "attrib/emulate_pr", "0");
+	assert_int_equal(reserve_support(), 1);
+	fake_dev_set_attr(dev, "attrib/emulate_pr", "1");
+	assert_int_equal(reserve_support(), 3);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(default_group), T(two_groups),    T(set_state), T(set_refused),
-		T(explicit_only), T(implicit_only), T(no_alua),   T(mode_page),
+		T(default_group), T(two_groups),    T(set_state),
+		T(set_refused),   T(explicit_only), T(implicit_only),
+		T(no_alua),       T(mode_page),     T(reservations_are_the_kernels),
 	};
 
 	return cmocka_run_group_tests(tests, scsi_setup, scsi_teardown) + scsi_failures();

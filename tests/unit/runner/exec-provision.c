@@ -334,6 +334,8 @@ static void lba_status_refusals(void **state)
 
 	(void)state;
 	expect_sense(run(lba_status_cdb(BLOCKS, 64), 64), 5, 0x21, 0);
+	assert_int_equal(answer.sense[15] & 0xc0, 0xc0); /* SKSV, C/D */
+	assert_int_equal(get_be16(answer.sense + 16), 2);
 	expect_sense(run(lba_status_cdb(UINT64_MAX, 64), 64), 5, 0x21, 0);
 	expect_bad_field(run(report_type, 64), 14);
 	assert_string_equal(calls, "");

@@ -105,11 +105,14 @@ static void wce_is_that_of_the_unit(void **state)
 	struct answer a;
 
 	(void)state;
-	lu.write_cache = true;
-	sense_6(&lu, DBD, MODE_PC_CURRENT, MODE_PAGE_CACHING, 0, 255, &a);
-	assert_int_equal(a.buf[4 + 2], 0x04);
-	sense_6(&lu, DBD, MODE_PC_DEFAULT, MODE_PAGE_CACHING, 0, 255, &a);
-	assert_int_equal(a.buf[4 + 2], 0x04);
+	for (int on = 0; on < 2; on++) {
+		lu.write_cache = on;
+		lu.mode_default.wce = !on; /* also where nothing is saved */
+		sense_6(&lu, DBD, MODE_PC_CURRENT, MODE_PAGE_CACHING, 0, 255, &a);
+		assert_int_equal(a.buf[4 + 2], on ? 0x04 : 0);
+		sense_6(&lu, DBD, MODE_PC_DEFAULT, MODE_PAGE_CACHING, 0, 255, &a);
+		assert_int_equal(a.buf[4 + 2], on ? 0 : 0x04);
+	}
 }
 
 /* The pages of an answer, each with its bytes; fills at[] with where they are. Returns how many. */
@@ -209,7 +212,7 @@ static void fixed_wce_cannot_be_changed(void **state)
 
 static void control_page(void **state)
 {
-	static const uint8_t expected[12] = { 0x0a, 10, 0x02, 0x10, 0, 0, 0, 0, 0xff, 0xff };
+	static const uint8_t expected[12] = { 0x0a, 10, 0x02, 0x10, 0, 0x40, 0, 0, 0xff, 0xff };
 	struct scsi_lu lu = plain_lu();
 	struct answer a;
 

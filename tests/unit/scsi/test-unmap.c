@@ -169,13 +169,14 @@ static void ranges_outside_the_capacity_are_refused(void **state)
 	static const struct {
 		uint64_t lba;
 		uint32_t blocks;
+		uint16_t field; /* UNMAP LOGICAL BLOCK ADDRESS or NUMBER OF LOGICAL BLOCKS */
 	} cases[] = {
-		{ 0x200000, 1 },
-		{ 0x1fffff, 2 },
-		{ 0, 0x200001 },
-		{ UINT64_MAX, 1 },
-		{ UINT64_MAX, UINT32_MAX },
-		{ UINT64_MAX - 0xfffffffe, UINT32_MAX },
+		{ 0x200000, 1, 24 },
+		{ 0x1fffff, 2, 32 },
+		{ 0, 0x200001, 32 },
+		{ UINT64_MAX, 1, 24 },
+		{ UINT64_MAX, UINT32_MAX, 24 },
+		{ UINT64_MAX - 0xfffffffe, UINT32_MAX, 24 },
 	};
 	struct parse p;
 
@@ -186,6 +187,7 @@ static void ranges_outside_the_capacity_are_refused(void **state)
 		add(&p, cases[i].lba, cases[i].blocks);
 		parse(&p);
 		assert_refused(&p, ASC_LBA_OUT_OF_RANGE);
+		assert_field(&p.sense, false, cases[i].field, -1);
 	}
 }
 
