@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What libtcmu.c and the runner have around them in a daemon, for fuzz-commands. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +39,10 @@ int tcmu_device_stop(struct tcmu_device *dev)
 
 ssize_t tcmu_dev_read_attr(struct tcmu_device *dev, const char *name, char *buf, size_t size)
 {
-	(void)dev, (void)name, (void)buf, (void)size;
-	return -ENOENT;
+	(void)dev;
+	if (strcmp(name, "wwn/vpd_unit_serial"))
+		return -ENOENT;
+	return snprintf(buf, size, "T10 VPD Unit Serial Number: 0123456789abcdef");
 }
 
 int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *val)

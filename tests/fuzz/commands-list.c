@@ -2,6 +2,7 @@
 /* Parameter lists for fuzz-commands. A new one is a row of makers[]. */
 #include <string.h>
 
+#include "scsi/inquiry.h"
 #include "scsi/mode_pages.h"
 #include "scsi_defs.h"
 #include "tests/fuzz/commands.h"
@@ -110,6 +111,36 @@ static size_t diagnostic(struct sent *s, uint8_t *list)
 	return take(1) & 1 ? 4 : 0;
 }
 
+/* Within the unit: one CSCD descriptor, up to three segments. */
+static size_t extended_copy(struct sent *s, uint8_t *list)
+{
+	static const uint8_t usage[] = { 0, 2, 3, 3 };
+	uint32_t what = take(1), n = 1 + (what & 0x0f) % 3;
+	uint8_t *cscd = list + 16, *seg = cscd + 32;
+	struct scsi_lu lu;
+
+	(void)s;
+	list[1] = (uint8_t)(usage[what >> 4 & 3] << 3); /* LIST ID USAGE */
+	list[0] = usage[what >> 4 & 3] == 3 ? 0 : what >> 6;
+	put_be16(list + 2, 32);
+	put_be32(list + 8, n * 28);
+	cscd[0] = 0xe4;
+	cscd[4] = 0x01;
+	cscd[5] = 0x03;
+	cscd[7] = SCSI_NAA_SIZE;
+	runner_lu(&w.rdev, &lu, RUNNER_LU_WWN);
+	scsi_lu_naa(&lu, cscd + 8);
+	put_be24(cscd + 29, w.block_size);
+	for (; n; n--, seg += 28) {
+		seg[0] = 0x02;
+		seg[3] = 24;
+		put_be16(seg + 10, (uint16_t)(take(1) % 24));
+		put_be64(seg + 12, take(1) % (BLOCKS + 2));
+		put_be64(seg + 20, take(1) % (BLOCKS + 2));
+	}
+	return (size_t)(seg - list);
+}
+
 /* Of a command that has no maker. */
 static size_t anything(struct sent *s, uint8_t *list)
 {
@@ -124,7 +155,7 @@ static size_t anything(struct sent *s, uint8_t *list)
 static size_t (*const makers[SCSI_CMD_COUNT])(struct sent *s, uint8_t *list) = {
 	[SCSI_MODE_SELECT] = mode_pages,     [SCSI_UNMAP] = unmap,
 	[SCSI_FORMAT_UNIT] = format,         [SCSI_SANITIZE] = sanitize,
-	[SCSI_SEND_DIAGNOSTIC] = diagnostic,
+	[SCSI_SEND_DIAGNOSTIC] = diagnostic, [SCSI_EXTENDED_COPY] = extended_copy,
 };
 
 void make_list(struct sent *s, uint8_t *list, size_t *len)

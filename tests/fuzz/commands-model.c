@@ -125,13 +125,26 @@ static bool is_immed(const struct sent *s)
 	return s->fc.cdb[1] & 0x10 && s->fc.len > 1 && s->data[1] & 0x02;
 }
 
-static void wiped(const uint8_t *block)
+/* EXTENDED COPY writes what was anywhere on the medium since it was sent. */
+static bool copied(const struct sent *s, uint64_t hash)
+{
+	if (!s->op || s->op->id != SCSI_EXTENDED_COPY)
+		return false;
+	for (uint64_t b = 0; b < BLOCKS; b++)
+		if (had(b, hash, s->sent_at))
+			return true;
+	return false;
+}
+
+/* By the runner's own command. */
+static void wiped_or_copied(const uint8_t *block)
 {
 	uint64_t hash = hash_block(block);
 
 	for (unsigned int i = 0; i < w.sent_count; i++)
-		if (w.sent[i]->wipes &&
-		    (hash == w.sent[i]->looks[0] || hash == w.sent[i]->looks[1]))
+		if ((w.sent[i]->wipes &&
+		     (hash == w.sent[i]->looks[0] || hash == w.sent[i]->looks[1])) ||
+		    copied(w.sent[i], hash))
 			return;
 	assert(!"the medium is overwritten with what nobody asked for");
 }
@@ -158,7 +171,7 @@ void model_same(struct sent *s, const uint8_t *block, uint64_t off, uint64_t len
 {
 	inside(s, off, len);
 	if (!s) {
-		wiped(block);
+		wiped_or_copied(block);
 		return;
 	}
 	assert(s->op && s->op->id == SCSI_WRITE_SAME);
@@ -182,7 +195,7 @@ void model_write(struct sent *s, const struct iovec *iov, size_t iov_cnt, uint64
 	inside(s, off, len);
 	tcmu_memcpy_from_iovec(bytes, len, (struct iovec *)(uintptr_t)iov, iov_cnt);
 	for (uint64_t i = 0; !s && i < len; i += w.block_size)
-		wiped(bytes + i);
+		wiped_or_copied(bytes + i);
 	if (!s || s->fc.odd)
 		return;
 	assert(s->op && s->op->flags & SCSI_F_MEDIUM_WRITE);

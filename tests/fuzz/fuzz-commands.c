@@ -303,7 +303,7 @@ static void serve(void)
 	assert(!rdev->bounce_owner && !rdev->bounce_first && !rdev->wipe);
 	/* Set for an aborted command that ended before. */
 	assert(!rdev->timers || rdev->timers == &rdev->abort_timer);
-	assert(list_empty(&rdev->aborted));
+	assert(list_empty(&rdev->aborted) && !rdev->copy && !rdev->copy_first);
 	assert(list_empty(&rdev->ranges) && !rdev->ranges_exclusive && !rdev->ranges_waiting);
 	assert(!rdev->active && !rdev->batch_count && !handler_has_work());
 	free(rdev->own);
