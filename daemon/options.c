@@ -36,9 +36,27 @@ static bool check(struct daemon_options *opt)
 	return true;
 }
 
+static bool set_engine(struct daemon_options *opt, const char *engine)
+{
+	static const char *const names[] = {
+		[RUNNER_ENGINE_WORKERS] = "workers",
+		[RUNNER_ENGINE_URING] = "io_uring",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (!engine || !strcmp(engine, names[i])) {
+			opt->limits.engine = (enum runner_engine)i;
+			return true;
+		}
+	}
+	fprintf(stderr, "tcmu-runner: --engine=%s: there are workers and io_uring\n", engine);
+	return false;
+}
+
 int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 {
 	gboolean version = FALSE, debug = FALSE;
+	g_autofree char *engine = NULL;
 	const GOptionEntry entries[] = {
 		{ "debug", 'd', 0, G_OPTION_ARG_NONE, &debug, "Say more", NULL },
 		{ "nofile", 'f', 0, G_OPTION_ARG_INT, &opt->nofile,
@@ -55,6 +73,8 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ "open-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.open_sec,
 		  "Refuse a storage object whose handler needs longer to open (default 60)",
 		  "SEC" },
+		{ "engine", 0, 0, G_OPTION_ARG_STRING, &engine,
+		  "How handlers like 'file' do I/O: workers (default) or io_uring", "ENGINE" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
 		{ 0 },
@@ -82,7 +102,7 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		printf("tcmu-runner " TCMU_VERSION "\n");
 		return 1;
 	}
-	if (!check(opt))
+	if (!check(opt) || !set_engine(opt, engine))
 		return -1;
 	opt->debug = debug;
 	if (!opt->handler_path)

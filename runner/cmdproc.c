@@ -7,6 +7,7 @@
 
 #include "runner/device.h"
 #include "runner/runner.h"
+#include "runner/uring.h"
 #include "scsi_defs.h"
 
 /* All new entries at once. True if there were any. */
@@ -159,8 +160,12 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 
 	/* Announced first, looked at again after: whoever pushes after our look sees the flag. */
 	atomic_store(&rdev->sleeping, true);
-	if (!atomic_load(&rdev->requests) && !atomic_load(&rdev->cmds_done.top) &&
-	    !atomic_load(&rdev->ios_done.top) && !atomic_load(&rdev->visits.arrived.top))
+	if (atomic_load(&rdev->requests) || atomic_load(&rdev->cmds_done.top) ||
+	    atomic_load(&rdev->ios_done.top) || atomic_load(&rdev->visits.arrived.top))
+		timeout_ms = 0;
+	if (rdev->uring)
+		runner_uring_wait(rdev, timeout_ms);
+	else if (timeout_ms)
 		epoll_wait(rdev->epoll_fd, events, 2, timeout_ms);
 	atomic_store(&rdev->sleeping, false);
 }

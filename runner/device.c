@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a device: one function per step of its thread, and how the main thread asks. */
 #include "runner/device.h"
+#include "runner/uring.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -265,10 +266,12 @@ static void *device_main(void *arg)
 		if (!stop_asked(rdev))
 			runner_abort_start(rdev);
 		runner_note_restore(rdev);
+		runner_uring_start(rdev);
 		runner_cmdproc(rdev);
 		/* Whoever has completed the last command may still be about to wake us. */
 		while (atomic_load(&rdev->completing))
 			sched_yield();
+		runner_uring_stop(rdev);
 		tcmulib_device_stop(rdev->dev);
 	}
 	close_handler(rdev);

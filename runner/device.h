@@ -27,6 +27,7 @@
 
 struct runner_cmd;
 struct runner_copy;
+struct runner_uring;
 
 #define RUNNER_COPY_RESULTS 4 /* copies whose outcome RECEIVE COPY RESULTS can fetch */
 
@@ -90,9 +91,10 @@ struct runner_dev {
 	bool parked;
 	bool opened;
 
-	_Atomic(int) completing; /* threads between their push into cmds_done and the wake-up */
-	struct mpsc cmds_done;   /* runner_cmd.node: operations that have an outcome */
-	struct mpsc ios_done;    /* tcmur_io: engine calls that have a result */
+	_Atomic(int) completing;    /* threads between their push into cmds_done and the wake-up */
+	struct mpsc cmds_done;      /* runner_cmd.node: operations that have an outcome */
+	struct mpsc ios_done;       /* tcmur_io: engine calls that have a result */
+	struct runner_uring *uring; /* NULL: the workers transfer, and epoll waits */
 	struct runner_workers workers;
 	struct runner_job *batch_first,
 		**batch_last; /* for the workers, handed over once per round */
@@ -236,6 +238,8 @@ void runner_io_cancelled(struct runner_job *job);
 bool runner_io_reap(struct runner_dev *rdev);
 /* Milliseconds until the next timer, -1: none. */
 int runner_io_timeout(const struct runner_dev *rdev);
+/* runner/uring.c: this transfer has come to an end with res, bytes or -errno. */
+void runner_io_ended(struct tcmur_io *io, int res);
 /* Gives the round's jobs to the workers, with one lock. */
 void runner_batch_flush(struct runner_dev *rdev);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runner/device.h"
+#include "runner/uring.h"
 
 /* What tcmur_io.priv holds: the request until run() has finished, then the result. */
 struct io_job {
@@ -219,6 +220,36 @@ static void io_submit(struct io_job *io, void (*run)(struct runner_job *job))
 	rdev->batch_count++;
 }
 
+static void transfer(struct io_job *io, enum runner_uring_op op)
+{
+	static void (*const run[])(struct runner_job *) = {
+		[RUNNER_URING_READ] = run_read,
+		[RUNNER_URING_WRITE] = run_write,
+		[RUNNER_URING_WRITE_FUA] = run_write_fua,
+	};
+
+	io->job.run = run[op];
+	if (!io->rdev->uring ||
+	    !runner_uring_transfer(io->rdev, op, io_of(io), io->fd, io->iov, io->iov_cnt, io->off))
+		io_submit(io, run[op]);
+}
+
+void runner_io_ended(struct tcmur_io *pub, int res)
+{
+	struct io_job *io = io_job(pub);
+	/* Not const: the function is for both directions. */
+	struct iovec *iov = (struct iovec *)(uintptr_t)io->iov;
+
+	/* The end of the file, a signal, a partial failure, no support for a flag: a worker does all of
+	 * it again, and finds out. Nobody has been told anything yet. */
+	if (res < 0 || (size_t)res != tcmu_iovec_length(iov, io->iov_cnt)) {
+		io_submit(io, io->job.run);
+		return;
+	}
+	io->progress = (uint64_t)res;
+	pub->done(pub, res);
+}
+
 void runner_batch_flush(struct runner_dev *rdev)
 {
 	if (!rdev->batch_count)
@@ -261,7 +292,7 @@ void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const 
 
 	ij->iov = iov;
 	ij->iov_cnt = (uint32_t)iov_cnt;
-	io_submit(ij, run_read);
+	transfer(ij, RUNNER_URING_READ);
 }
 
 void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
@@ -271,7 +302,7 @@ void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const
 
 	ij->iov = iov;
 	ij->iov_cnt = (uint32_t)iov_cnt;
-	io_submit(ij, flags & TCMUR_IO_FUA ? run_write_fua : run_write);
+	transfer(ij, flags & TCMUR_IO_FUA ? RUNNER_URING_WRITE_FUA : RUNNER_URING_WRITE);
 }
 
 void tcmur_io_fsync(struct tcmu_device *dev, struct tcmur_io *io, int fd)
@@ -356,6 +387,7 @@ bool runner_io_reap(struct runner_dev *rdev)
 	struct mpsc_node *node = mpsc_take(&rdev->ios_done);
 	bool any = rdev->timers && reap_timers(rdev);
 
+	any |= rdev->uring && runner_uring_reap(rdev);
 	while (node) {
 		struct io_job *io = container_of(node, struct io_job, done);
 		struct tcmur_io *pub = io_of(io);

@@ -301,6 +301,7 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	g_autofree struct tcmulib_handler *handlers = g_new0(struct tcmulib_handler, n + 1);
 
 	mgr.limits = *limits;
+	runner_uring_choose(limits->engine);
 	list_init(&mgr.devices);
 	for (size_t i = 0; i < n; i++) {
 		const struct runner_handler *entry = runner_registry_at(i);

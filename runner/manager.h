@@ -6,7 +6,10 @@
 
 #include <stdbool.h>
 
+#include "runner/uring.h"
+
 struct runner_limits {
+	enum runner_engine engine;
 	unsigned int open_sec;  /* the answer to ADDED and RECONFIG at the latest */
 	unsigned int close_sec; /* the answer to REMOVED at the latest */
 	unsigned int stop_sec;  /* runner_stop() gives up on hung devices */

@@ -35,10 +35,17 @@ int faults_close(void **state)
 void start(const char *handlers, const char *open_sec, const char *stop_sec)
 {
 	char lock[160];
-	const char *argv[] = {
-		TCMU_RUNNER_FAKE, "--handler-path", handlers,         "--lock-file", lock,
-		"--open-timeout", open_sec,         "--stop-timeout", stop_sec,      NULL
-	};
+	const char *argv[] = { TCMU_RUNNER_FAKE,
+			       "--handler-path",
+			       handlers,
+			       "--lock-file",
+			       lock,
+			       "--open-timeout",
+			       open_sec,
+			       "--stop-timeout",
+			       stop_sec,
+			       engine_option(),
+			       NULL };
 
 	snprintf(lock, sizeof(lock), "%s/lock", w.dir);
 	proc_spawn(&w.d, (char *const *)(uintptr_t)argv);

@@ -195,6 +195,13 @@ void proc_print_log(struct proc *p)
 		fclose(f);
 }
 
+const char *engine_option(void)
+{
+	const char *engine = getenv("TCMU_TEST_ENGINE");
+
+	return engine && !strcmp(engine, "io_uring") ? "--engine=io_uring" : "--engine=workers";
+}
+
 int daemon_start(struct world *w, const char *const wrapper[])
 {
 	const char *argv[32];
@@ -209,6 +216,7 @@ int daemon_start(struct world *w, const char *const wrapper[])
 	argv[n++] = TCMU_HANDLERS;
 	argv[n++] = "--lock-file";
 	argv[n++] = lock;
+	argv[n++] = engine_option();
 	argv[n++] = "-d";
 	argv[n] = NULL;
 	proc_spawn(&w->d, (char *const *)(uintptr_t)argv);

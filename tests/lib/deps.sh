@@ -12,7 +12,7 @@
 # Debian 12's package names, by what they are for.
 deps_build=(
 	gcc g++ make cmake pkg-config libc6-dev
-	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev
+	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev liburing-dev
 )
 deps_test=(
 	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/uring.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <liburing.h>
+
+#include "runner/device.h"
+
+#define ENTRIES 128 /* of one submission; what comes on top is submitted at once */
+
+/* user_data: the tcmur_io, or one of these. */
+#define UDATA_UIO    UINT64_C(1)
+#define UDATA_WAKE   UINT64_C(2)
+#define UDATA_REMOVE UINT64_C(3)
+
+static enum runner_engine chosen; /* before any device's thread */
+
+struct runner_uring {
+	struct io_uring ring;
+	bool uio_polled, wake_polled; /* the multishot polls are armed */
+};
+
+/* ---- life ---- */
+
+void runner_uring_choose(enum runner_engine engine)
+{
+	chosen = engine;
+}
+
+static int set_up(struct io_uring *ring)
+{
+	/* One thread submits and waits, and completions are made where it waits: no interrupts and no
+	 * locks. The kernel has that since 6.1, and the next best since 5.19. */
+	static const unsigned int flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	};
+	int ret = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && ret == -EINVAL; i++)
+		ret = io_uring_queue_init(ENTRIES, ring, flags[i]);
+	if (ret)
+		return ret;
+	/* A time-out for the wait, and no completion lost when their queue is full. */
+	if (!(ring->features & IORING_FEAT_EXT_ARG) || !(ring->features & IORING_FEAT_NODROP)) {
+		io_uring_queue_exit(ring);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static struct io_uring_sqe *get_sqe(struct runner_uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (sqe)
+		return sqe;
+	io_uring_submit(&u->ring);
+	return io_uring_get_sqe(&u->ring);
+}
+
+static bool poll_fd(struct runner_uring *u, int fd, uint64_t udata)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (!sqe)
+		return false;
+	/* Edges: neither the kernel's event counter nor the eventfd has to be read. */
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, udata);
+	return true;
+}
+
+static void arm(struct runner_dev *rdev)
+{
+	struct runner_uring *u = rdev->uring;
+
+	if (!u->uio_polled)
+		u->uio_polled = poll_fd(u, tcmu_dev_get_fd(rdev->dev), UDATA_UIO);
+	if (!u->wake_polled)
+		u->wake_polled = poll_fd(u, rdev->wake_fd, UDATA_WAKE);
+}
+
+/* Said once: it is the same for all devices. */
+static void say_refused(int err)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	if (atomic_flag_test_and_set(&said))
+		return;
+	tcmu_warn("io_uring cannot be used: %s; worker threads do all I/O instead", strerror(-err));
+}
+
+void runner_uring_start(struct runner_dev *rdev)
+{
+	struct runner_uring *u;
+	int ret;
+
+	if (chosen == RUNNER_ENGINE_WORKERS)
+		return;
+	u = calloc(1, sizeof(*u));
+	ret = u ? set_up(&u->ring) : -ENOMEM;
+	if (ret) {
+		free(u);
+		say_refused(ret);
+		return;
+	}
+	rdev->uring = u;
+	arm(rdev);
+}
+
+/* A poll that is still armed would hold the UIO device open for a while. */
+static void disarm(struct runner_dev *rdev)
+{
+	struct runner_uring *u = rdev->uring;
+
+	for (uint64_t udata = UDATA_UIO; udata <= UDATA_WAKE; udata++) {
+		struct io_uring_sqe *sqe = get_sqe(u);
+
+		if (!sqe)
+			return;
+		io_uring_prep_poll_remove(sqe, udata);
+		io_uring_sqe_set_data64(sqe, UDATA_REMOVE);
+	}
+	for (int i = 0; i < 100 && (u->uio_polled || u->wake_polled); i++) {
+		struct __kernel_timespec ts = { .tv_nsec = 10000000 };
+		struct io_uring_cqe *cqe;
+
+		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+		runner_uring_reap(rdev);
+	}
+}
+
+void runner_uring_stop(struct runner_dev *rdev)
+{
+	if (!rdev->uring)
+		return;
+	disarm(rdev);
+	io_uring_queue_exit(&rdev->uring->ring);
+	free(rdev->uring);
+	rdev->uring = NULL;
+}
+
+/* ---- transfers ---- */
+
+bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
+			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off)
+{
+	struct io_uring_sqe *sqe = iov_cnt <= IOV_MAX ? get_sqe(rdev->uring) : NULL;
+
+	if (!sqe)
+		return false;
+	if (op == RUNNER_URING_READ)
+		io_uring_prep_readv(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off);
+	else
+		io_uring_prep_writev2(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off,
+				      op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0);
+	io_uring_sqe_set_data(sqe, io);
+	return true;
+}
+
+void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
+{
+	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000,
+					.tv_nsec = timeout_ms % 1000 * 1000000LL };
+	struct runner_uring *u = rdev->uring;
+	struct io_uring_cqe *cqe;
+
+	arm(rdev);
+	if (timeout_ms == 0)
+		io_uring_submit_and_get_events(&u->ring);
+	else
+		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts,
+						 NULL);
+}
+
+bool runner_uring_reap(struct runner_dev *rdev)
+{
+	struct runner_uring *u = rdev->uring;
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+
+	io_uring_for_each_cqe (&u->ring, head, cqe) {
+		bool more = cqe->flags & IORING_CQE_F_MORE;
+
+		n++;
+		if (cqe->user_data == UDATA_UIO)
+			u->uio_polled = more;
+		else if (cqe->user_data == UDATA_WAKE)
+			u->wake_polled = more;
+		else if (cqe->user_data != UDATA_REMOVE)
+			runner_io_ended(io_uring_cqe_get_data(cqe), cqe->res);
+	}
+	io_uring_cq_advance(&u->ring, n);
+	return n;
+}
