@@ -302,7 +302,10 @@ static const char *wrong_sense(const struct fake_cmd *cmd)
 		return (code == 0x2400 || code == 0x2100) && field < fake_cdb_len(cmd->cdb)
 			       ? NULL
 			       : "a field outside the CDB";
-	return code == 0x2600 && field < 65536 ? NULL : "a field outside the parameter list";
+	/* 21/00: a descriptor of UNMAP */
+	return (code == 0x2600 || code == 0x2100) && field < 65536
+		       ? NULL
+		       : "a field outside the parameter list";
 }
 
 static bool not_supported(const struct fake_cmd *cmd)
