@@ -110,7 +110,7 @@ static void find(struct copy_end *end, struct runner_dev *rdev)
 	struct scsi_lu lu;
 	bool named;
 
-	runner_lu(rdev, &lu, true);
+	runner_lu(rdev, &lu, RUNNER_LU_WWN);
 	named = scsi_lu_naa(&lu, naa);
 	runner_visits_set_name(rdev, named ? naa : NULL);
 	if (!named || memcmp(naa, end->naa, sizeof(naa))) {

@@ -95,7 +95,7 @@ void runner_exec_receive_copy_results(struct runner_cmd *rc)
 		status = failure_details(rc->rdev, cdb, buf, &len, &sense);
 		break;
 	default: /* RCR_SA_OPERATING_PARAMETERS: there is no other row */
-		runner_lu(rc->rdev, &lu, false);
+		runner_lu(rc->rdev, &lu, 0);
 		status = scsi_xcopy_parameters(&lu, cdb, buf, sizeof(buf), &len, &sense);
 		break;
 	}

@@ -238,7 +238,7 @@ void runner_io_cancelled(struct runner_job *job);
 bool runner_io_reap(struct runner_dev *rdev);
 /* Milliseconds until the next timer, -1: none. */
 int runner_io_timeout(const struct runner_dev *rdev);
-/* runner/uring.c: this transfer has come to an end with res, bytes or -errno. */
+/* runner/io.c, for uring.c: this transfer has come to an end with res, bytes or -errno. */
 void runner_io_ended(struct tcmur_io *io, int res);
 /* Gives the round's jobs to the workers, with one lock. */
 void runner_batch_flush(struct runner_dev *rdev);

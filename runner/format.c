@@ -25,7 +25,7 @@ static void got_bounce(struct runner_cmd *rc, int sts)
 	}
 	len = tcmu_memcpy_from_iovec(runner_bounce(rc), RUNNER_BOUNCE_SIZE, cmd->iovec,
 				     cmd->iov_cnt);
-	runner_lu(rc->rdev, &lu, false);
+	runner_lu(rc->rdev, &lu, 0);
 	status = scsi_format_parse(&lu, cmd->cdb, runner_bounce(rc), len, &what, &sense);
 	runner_bounce_put(rc); /* the next owner uses it only after this, so the pattern stays */
 	if (status != SAM_STAT_GOOD) {

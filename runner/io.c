@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The I/O engine for fd-based handlers, over the device's worker threads. */
+/* The I/O engine for fd-based handlers: over the device's worker threads, or first over io_uring. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -234,19 +234,29 @@ static void transfer(struct io_job *io, enum runner_uring_op op)
 		io_submit(io, run[op]);
 }
 
+/*
+ * What a worker does once more from the start, since it may come out well, or to find out how far it gets:
+ * nobody has been told anything yet. But for a FUA write that has failed: the error may be one of writing
+ * back older data, which the kernel reports once (see file_sync_failed() in handlers/file/io.c).
+ */
+static bool tried_again(const struct io_job *io, int res)
+{
+	if (res == -EAGAIN || res == -EINTR || res == -EOPNOTSUPP)
+		return true;
+	if (res < 0)
+		return io->job.run != run_write_fua;
+	return (size_t)res != tcmu_iovec_length((struct iovec *)(uintptr_t)io->iov, io->iov_cnt);
+}
+
 void runner_io_ended(struct tcmur_io *pub, int res)
 {
 	struct io_job *io = io_job(pub);
-	/* Not const: the function is for both directions. */
-	struct iovec *iov = (struct iovec *)(uintptr_t)io->iov;
 
-	/* The end of the file, a signal, a partial failure, no support for a flag: a worker does all of
-	 * it again, and finds out. Nobody has been told anything yet. */
-	if (res < 0 || (size_t)res != tcmu_iovec_length(iov, io->iov_cnt)) {
+	if (tried_again(io, res)) {
 		io_submit(io, io->job.run);
 		return;
 	}
-	io->progress = (uint64_t)res;
+	io->progress = res < 0 ? 0 : (uint64_t)res;
 	pub->done(pub, res);
 }
 

@@ -41,7 +41,7 @@ static void answer_log(struct runner_cmd *rc, uint64_t used, uint64_t available)
 	struct scsi_lu lu;
 	size_t len = 0;
 
-	runner_lu(rc->rdev, &lu, false);
+	runner_lu(rc->rdev, &lu, 0);
 	log.used = scsi_threshold_sets(&lu, used / lu.block_size);
 	log.available = scsi_threshold_sets(&lu, available / lu.block_size);
 	if (scsi_log_sense(&lu, &log, rc->pub.lib_cmd->cdb, buf, sizeof(buf), &len, &sense) ==

@@ -70,7 +70,7 @@ void runner_thresholds_check(struct runner_dev *rdev, uint64_t used, uint64_t av
 	struct runner_thresholds *t = &rdev->thresholds;
 	struct scsi_lu lu;
 
-	runner_lu(rdev, &lu, false);
+	runner_lu(rdev, &lu, 0);
 	if (!t->watched || !lu.threshold_exponent)
 		return;
 	for (unsigned int i = 0; i < SCSI_THRESHOLD_COUNT; i++) {

@@ -96,7 +96,7 @@ static void run_list(struct runner_cmd *rc)
 	/* Of a longer one no more is looked at. */
 	st->next = start;
 	take(&start, copy, len < sizeof(copy) ? len : sizeof(copy));
-	runner_lu(rc->rdev, &lu, false);
+	runner_lu(rc->rdev, &lu, 0);
 	if (scsi_unmap_parse(&lu, copy, len, &list, &sense)) {
 		runner_finish_sense(rc, &sense);
 		return;

@@ -442,7 +442,7 @@ static struct runner_copy *copy_new(struct runner_cmd *rc)
 		free(c);
 		return NULL;
 	}
-	runner_lu(rc->rdev, &lu, true);
+	runner_lu(rc->rdev, &lu, RUNNER_LU_WWN);
 	c->named = scsi_lu_naa(&lu, c->naa);
 	c->result.has_status = true;
 	c->result.list_id = c->list.list_id;

@@ -23,7 +23,7 @@ static size_t mode_pages(struct sent *s, uint8_t *list)
 	uint32_t what = take(1), flips;
 	struct scsi_lu lu;
 
-	runner_lu(&w.rdev, &lu, false);
+	runner_lu(&w.rdev, &lu, 0);
 	s->fc.cdb[1] |= 0x10;        /* PF */
 	if ((what & 0x60) == 0x60) { /* a block descriptor */
 		list[header - 1] = 8;

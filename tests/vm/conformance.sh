@@ -8,6 +8,8 @@
 #	iscsi_target STORAGE-OBJECT
 #	suite LABEL [TESTS...]
 #	iscsi_target_end
+#	conformance_lun LABEL OPTIONS SIZE [TESTS [key=value...]]
+#	conformance_units [OPTIONS-FOR-WRITE-ATOMIC]
 #	judge VARIANT LEAST LABEL...
 
 iscsi=$cfs/iscsi

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bare/PATH[;OPTION]...: a file, and nothing but open, close, read and write, on two threads that block. All that
- * an initiator gets beyond READ and WRITE is the runner's doing: scripts/82-conformance-bare.sh.
+ * an initiator gets beyond READ and WRITE is the runner's doing: scripts/long/82-conformance-bare.sh.
  */
 #include <errno.h>
 #include <fcntl.h>
