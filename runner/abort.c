@@ -176,8 +176,6 @@ static void turn_on(struct runner_job *job)
 	char now[8];
 	int ret;
 
-	/* Where this came late, a new storage object may have the name by now, and be just removed: looking
-	 * up its files waits for the main thread, which waits for this in runner_dev_free(). */
 	if (atomic_load(&rdev->state) != RUNNER_RUNNING)
 		return;
 	/* Not there before Linux 5.9. */

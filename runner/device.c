@@ -76,9 +76,10 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 void runner_dev_free(struct runner_dev *rdev)
 {
 	if (rdev->has_thread)
-		pthread_join(rdev->thread, NULL);
+		pthread_join(rdev->thread, NULL); /* which has joined its workers */
+	else
+		runner_workers_fini(&rdev->workers);
 	runner_visits_give_up(rdev);
-	runner_workers_fini(&rdev->workers);
 	close_fds(rdev);
 	free(rdev->own);
 	free(rdev->bounce);
@@ -279,6 +280,9 @@ static void *device_main(void *arg)
 	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_REMOVED))
 		tcmulib_event_done(rdev->dev, 0);
 	atomic_store(&rdev->state, RUNNER_GONE);
+	/* Here, not on the main thread: one may sleep in configfs until that has sent the answer (see
+	 * runner_abort_start()). */
+	runner_workers_fini(&rdev->workers);
 	g_idle_add_full(G_PRIORITY_DEFAULT, notify_ended, rdev, NULL);
 	return NULL;
 }

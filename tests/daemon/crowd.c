@@ -8,14 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define SLOWER 6
-#elif defined(__SANITIZE_ADDRESS__)
-#define SLOWER 4
-#else
-#define SLOWER 1
-#endif
-
 #define SOCKETS_KEPT 20 /* see usage.sockets */
 
 /* ---- shells ---- */

@@ -8,6 +8,15 @@
 
 #include "faults.h"
 
+/* How many times slower a sanitizer makes everything. */
+#if defined(__SANITIZE_THREAD__)
+#define SLOWER 6
+#elif defined(__SANITIZE_ADDRESS__)
+#define SLOWER 4
+#else
+#define SLOWER 1
+#endif
+
 /* Somebody who creates, changes or removes a unit, and waits for it. The caller fills in what comes
  * first; name and config stay the caller's. */
 struct shell {

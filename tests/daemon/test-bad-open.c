@@ -13,7 +13,7 @@ static struct shell sh[N];
 static char name[N][16], config[N][200];
 
 /* How long a unit takes that has nothing to do with those that hang; the machine may be busy. */
-#define UNHINDERED_MS 3000
+#define UNHINDERED_MS (3000 * SLOWER)
 
 static void begin(const char *open_sec, struct usage *before)
 {
@@ -35,14 +35,19 @@ static void create_all(int ret)
 		assert_int_equal(shell_wait(&sh[i]), ret);
 }
 
-static void remove_all(void)
+static void remove_all_at_once(void)
 {
-	for (int i = 0; i < N; i++) {
-		assert_int_equal(test_unit_ready(sh[i].dev), 0);
+	for (int i = 0; i < N; i++)
 		shell_remove(&sh[i]);
-	}
 	for (int i = 0; i < N; i++)
 		assert_int_equal(shell_wait(&sh[i]), 0);
+}
+
+static void remove_all(void)
+{
+	for (int i = 0; i < N; i++)
+		assert_int_equal(test_unit_ready(sh[i].dev), 0);
+	remove_all_at_once();
 }
 
 /* Refused before a thread was needed, then by open(): nobody gets another's answer. */
@@ -104,7 +109,7 @@ static void open_ends_too_late(void **state)
 	struct usage before;
 
 	(void)state;
-	begin("2", &before);
+	begin(SLOWER > 1 ? "10" : "2", &before);
 	for (int i = 0; i < N; i++) {
 		hold(name[i], "open");
 		spoil(name[i], "open", i % 2);
@@ -194,6 +199,40 @@ static void others_do_not_wait(void **state)
 	witness_end();
 }
 
+static void *comes_and_goes(void *arg)
+{
+	struct shell *shell = arg;
+
+	for (int i = 0; i < 30 && !shell->ret; i++) {
+		uint64_t start_ms = fake_now_ms();
+
+		shell->ret = lun_create(&w, shell->name, shell->config, shell->size, &shell->dev);
+		if (!shell->ret)
+			shell->ret = fake_dev_remove(shell->dev);
+		if (!shell->ret && fake_now_ms() - start_ms >= UNHINDERED_MS)
+			shell->ret = -ETIMEDOUT;
+	}
+	return NULL;
+}
+
+/* Whoever looks something up in configfs at the wrong moment sleeps until the answer to REMOVED, so nothing
+ * on the way to that answer may wait for it, in whatever order things come in. */
+static void looked_up_while_removed(void **state)
+{
+	struct usage before;
+
+	(void)state;
+	begin("60", &before);
+	fake_kernel_late_lookups(w.k, true);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&sh[i].thread, NULL, comes_and_goes, &sh[i]), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(shell_wait(&sh[i]), 0);
+	fake_kernel_late_lookups(w.k, false);
+	assert_true(usage_is_back(&before));
+	witness_end();
+}
+
 /* The remover does not wait longer than 5 s; the next one with this config does, as long as it takes,
  * but not one that only has the name. */
 static void close_that_hangs(void **state)
@@ -236,7 +275,11 @@ static void close_that_hangs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(refused),          T(open_fails), T(open_ends_too_late), T(others_do_not_wait),
+		T(refused),
+		T(open_fails),
+		T(open_ends_too_late),
+		T(others_do_not_wait),
+		T(looked_up_while_removed),
 		T(close_that_hangs),
 	};
 

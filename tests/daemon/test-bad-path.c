@@ -51,7 +51,10 @@ static void make_everything(void)
 	make_link("good", "to-good");
 	world_file(&w, "good", MIB);
 	world_file(&w, "linked", MIB);
+	/* One each: who opens a file, if only to refuse it then, has it meanwhile. */
 	world_file(&w, "short", MIB - 1);
+	world_file(&w, "short2", MIB - 1);
+	world_file(&w, "short3", MIB - 1);
 	world_file(&w, "empty", 0);
 	world_file(&w, "empty2", 0);
 }
@@ -90,8 +93,8 @@ static const struct {
 	{ "@/good/x", -ENOTDIR },
 	{ "@/good/x;create", -ENOTDIR },
 	{ "@/short", -EINVAL },
-	{ "@/short;ro", -EINVAL },
-	{ "@/short;create", -EINVAL },
+	{ "@/short2;ro", -EINVAL },
+	{ "@/short3;create", -EINVAL },
 	{ "@/empty", -EINVAL },
 	{ "@/empty2;create", 0 },
 	{ "@/to-good", 0 },

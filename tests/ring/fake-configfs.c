@@ -116,6 +116,16 @@ static bool is_in_group(const char *file, const char *name)
 	return !strncmp(file, "alua/", 5) && last && !strcmp(last + 1, name);
 }
 
+/* rmdir holds the locks that a lookup needs, as long as REMOVED has no reply. */
+static bool sleeps(const struct fake_dev *dev, const char *file)
+{
+	bool waits = dev->pending.type && !dev->pending.done;
+
+	if (waits) /* for ADDED: who looks up means one that had the name before */
+		return dev->pending.type == TCMU_EVENT_REMOVED;
+	return dev->k->late_lookups && !strcmp(file, "attrib/tmr_notification");
+}
+
 int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, size_t size)
 {
 	const char *file;
@@ -124,8 +134,7 @@ int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, s
 
 	if (!a)
 		return -ENOENT;
-	/* rmdir holds the locks that a lookup needs, as long as REMOVED has no reply. */
-	if (dev->pending.type == TCMU_EVENT_REMOVED && !dev->pending.done)
+	if (sleeps(dev, file))
 		return -EAGAIN;
 	if (!strcmp(file, "info"))
 		snprintf(val, size,
@@ -204,7 +213,7 @@ int64_t fake_configfs_write(struct fake_kernel *k, const char *path, const char 
 
 	if (!a)
 		return -ENOENT;
-	if (dev->pending.type == TCMU_EVENT_REMOVED && !dev->pending.done)
+	if (sleeps(dev, file))
 		return -EAGAIN;
 	if (is_reconfig(file)) {
 		fake_verdict(&k->v, FAKE_V_REPLY_LATE, "%s was written by who must answer it",

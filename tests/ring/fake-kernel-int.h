@@ -70,7 +70,7 @@ struct fake_kernel {
 	struct fake_verdicts v;
 	char dir[64], path[100];
 	int listen_fd, wake_fd;
-	bool stop, replies, losing;
+	bool stop, replies, losing, late_lookups;
 	int doorbell_ms, reply_ms, answer_ms;
 	uint32_t next_id;
 	struct fake_dev *devs[FAKE_MAX_DEVS]; /* by minor */

@@ -149,6 +149,14 @@ void fake_kernel_lose_events(struct fake_kernel *k, bool on)
 	fake_wake(k);
 }
 
+void fake_kernel_late_lookups(struct fake_kernel *k, bool on)
+{
+	pthread_mutex_lock(&k->lock);
+	k->late_lookups = on;
+	pthread_mutex_unlock(&k->lock);
+	fake_wake(k);
+}
+
 void fake_dev_put(struct fake_dev *dev)
 {
 	if (--dev->refs)
