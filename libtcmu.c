@@ -205,6 +205,11 @@ bool tcmulib_ring_pending(struct tcmu_device *dev)
 	return tcmu_ring_pending(&dev->ring);
 }
 
+uint32_t tcmulib_ring_backlog(struct tcmu_device *dev)
+{
+	return tcmu_ring_backlog(&dev->ring);
+}
+
 uint32_t tcmulib_ring_in_flight(struct tcmu_device *dev)
 {
 	return dev->ring.in_flight;

@@ -274,6 +274,8 @@ int tcmulib_free_kept_buffer(struct tcmu_device *dev, uint16_t cmd_id);
 /* Are there entries that get_next_command would look at? One load from shared memory, no system
  * call: for spinning. */
 bool tcmulib_ring_pending(struct tcmu_device *dev);
+/* Bytes of those entries, at the same price: does waiting a little make it more? */
+uint32_t tcmulib_ring_backlog(struct tcmu_device *dev);
 
 /* Commands handed out and not completed yet, or completed with keep_buf and not yet freed. */
 uint32_t tcmulib_ring_in_flight(struct tcmu_device *dev);

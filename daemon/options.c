@@ -24,6 +24,11 @@ static bool check(struct daemon_options *opt)
 		fprintf(stderr, "tcmu-runner: a time-out is given in whole seconds, from 1\n");
 		return false;
 	}
+	if ((int)opt->limits.gather_usec < 0 || opt->limits.gather_usec > 1000000) {
+		fprintf(stderr, "tcmu-runner: --gather=%d: give microseconds, from 0 to 1000000\n",
+			(int)opt->limits.gather_usec);
+		return false;
+	}
 	for (char **subtype = opt->foreign; subtype && *subtype; subtype++) {
 		if (!**subtype || strchr(*subtype, '/')) {
 			fprintf(stderr,
@@ -75,6 +80,11 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		  "SEC" },
 		{ "engine", 0, 0, G_OPTION_ARG_STRING, &engine,
 		  "How handlers like 'file' do I/O: workers (default) or io_uring", "ENGINE" },
+		{ "gather", 0, 0, G_OPTION_ARG_INT, &opt->limits.gather_usec,
+		  "Let commands gather so long at most, while the processor is busy (default 2000; "
+		  "0: "
+		  "never)",
+		  "USEC" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
 		{ 0 },
@@ -84,7 +94,7 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 
 	*opt = (struct daemon_options) {
 		.nofile = NOFILE_DEFAULT,
-		.limits = { .open_sec = 60, .close_sec = 5, .stop_sec = 30 },
+		.limits = { .open_sec = 60, .close_sec = 5, .stop_sec = 30, .gather_usec = 5000 },
 	};
 	g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_set_description(context, description);

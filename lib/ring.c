@@ -455,6 +455,16 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring)
 	return ring->state == TCMULIB_RING_DRAINING && !ring->in_flight;
 }
 
+uint32_t tcmu_ring_backlog(const struct tcmu_ring *ring)
+{
+	uint32_t head;
+
+	if (ring->state != TCMULIB_RING_RUNNING)
+		return 0;
+	head = ring_load_head(ring); /* not checked yet */
+	return head < ring->size ? ring_distance(ring, ring->pos, head) : 0;
+}
+
 bool tcmu_ring_take_kick(struct tcmu_ring *ring)
 {
 	bool kick = ring->kick;

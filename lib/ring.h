@@ -172,6 +172,9 @@ struct tcmulib_cmd *tcmu_ring_by_id(const struct tcmu_ring *ring, uint16_t cmd_i
 /* Entries that tcmu_ring_next() would look at? One load from the mailbox. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
 
+/* Bytes of entries that tcmu_ring_next() has not looked at. One load from the mailbox. */
+uint32_t tcmu_ring_backlog(const struct tcmu_ring *ring);
+
 /* Did cmd_tail move since the last call? */
 bool tcmu_ring_take_kick(struct tcmu_ring *ring);
 

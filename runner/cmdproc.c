@@ -10,24 +10,26 @@
 #include "runner/uring.h"
 #include "scsi_defs.h"
 
-/* All new entries at once. True if there were any. */
-static bool drain_ring(struct runner_dev *rdev)
+#define BATCH_MAX 128
+
+/* All new entries at once, but so many that those who submit faster than we look do not keep the first ones
+ * from being started. */
+static void drain_ring(struct runner_dev *rdev)
 {
 	int size = (int)runner_cmd_size(rdev);
+	unsigned int left = BATCH_MAX;
 	const struct tcmulib_tmr *tmr;
 	struct tcmulib_cmd *cmd;
-	bool any = false;
 
-	for (;;) {
-		while ((cmd = tcmulib_get_next_command(rdev->dev, size))) {
+	while (left) {
+		while (left && (cmd = tcmulib_get_next_command(rdev->dev, size))) {
 			runner_dispatch(rdev, cmd);
-			any = true;
+			left--;
 		}
-		tmr = tcmulib_get_next_tmr(rdev->dev);
+		tmr = left ? tcmulib_get_next_tmr(rdev->dev) : NULL;
 		if (!tmr)
-			return any;
+			return;
 		runner_abort_tmr(rdev, tmr);
-		any = true;
 	}
 }
 
@@ -154,14 +156,21 @@ static void handle_requests(struct runner_dev *rdev)
 	}
 }
 
+/* Is there something to do, but for what a descriptor tells? */
+static bool has_work(struct runner_dev *rdev)
+{
+	return atomic_load(&rdev->requests) || atomic_load(&rdev->cmds_done.top) ||
+	       atomic_load(&rdev->ios_done.top) || atomic_load(&rdev->visits.arrived.top) ||
+	       (!rdev->stopping && !rdev->parked && tcmulib_ring_pending(rdev->dev));
+}
+
 void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 {
 	struct epoll_event events[2];
 
 	/* Announced first, looked at again after: whoever pushes after our look sees the flag. */
 	atomic_store(&rdev->sleeping, true);
-	if (atomic_load(&rdev->requests) || atomic_load(&rdev->cmds_done.top) ||
-	    atomic_load(&rdev->ios_done.top) || atomic_load(&rdev->visits.arrived.top))
+	if (has_work(rdev))
 		timeout_ms = 0;
 	if (rdev->uring)
 		runner_uring_wait(rdev, timeout_ms);
@@ -170,29 +179,33 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 	atomic_store(&rdev->sleeping, false);
 }
 
+static void turn(struct runner_dev *rdev)
+{
+	if (atomic_load_explicit(&rdev->requests, memory_order_relaxed))
+		handle_requests(rdev);
+	/* What is over first, or its slots and buffers would keep new commands waiting; last what those have
+	 * ended at once. */
+	runner_io_reap(rdev);
+	runner_visits_reap(rdev);
+	if (!rdev->stopping && !rdev->parked) {
+		runner_gather(&rdev->gather, rdev->dev);
+		drain_ring(rdev);
+	}
+	runner_ops_reap(rdev);
+	runner_batch_flush(rdev);
+}
+
 void runner_cmdproc(struct runner_dev *rdev)
 {
-	bool busy;
-
 	runner_visits_open(rdev);
 	for (;;) {
-		busy = false;
-		if (atomic_load_explicit(&rdev->requests, memory_order_relaxed))
-			handle_requests(rdev);
-		if (!rdev->stopping && !rdev->parked)
-			busy |= drain_ring(rdev);
-		busy |= runner_io_reap(rdev);
-		busy |= runner_ops_reap(rdev);
-		busy |= runner_visits_reap(rdev);
-		runner_batch_flush(rdev);
-		tcmulib_processing_complete(rdev->dev);
-		if (busy)
-			continue;
+		turn(rdev);
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
 		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe &&
 		    !rdev->thresholds.asking && !atomic_load(&rdev->reconfig_busy) &&
 		    !atomic_load(&rdev->visits.guests))
 			return;
+		tcmulib_processing_complete(rdev->dev);
 		runner_sleep(rdev, runner_io_timeout(rdev));
 	}
 }

@@ -67,18 +67,25 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
+	runner_gather_init(&rdev->gather);
 	tcmu_dev_set_private(dev, rdev);
 	if (existed)
 		runner_visits_expect(rdev);
 	return rdev;
 }
 
+static void end_helpers(struct runner_dev *rdev)
+{
+	runner_workers_fini(&rdev->workers);
+	runner_gather_fini(&rdev->gather);
+}
+
 void runner_dev_free(struct runner_dev *rdev)
 {
 	if (rdev->has_thread)
-		pthread_join(rdev->thread, NULL); /* which has joined its workers */
+		pthread_join(rdev->thread, NULL); /* which has joined its helpers */
 	else
-		runner_workers_fini(&rdev->workers);
+		end_helpers(rdev);
 	runner_visits_give_up(rdev);
 	close_fds(rdev);
 	free(rdev->own);
@@ -282,7 +289,7 @@ static void *device_main(void *arg)
 	atomic_store(&rdev->state, RUNNER_GONE);
 	/* Here, not on the main thread: one may sleep in configfs until that has sent the answer (see
 	 * runner_abort_start()). */
-	runner_workers_fini(&rdev->workers);
+	end_helpers(rdev);
 	g_idle_add_full(G_PRIORITY_DEFAULT, notify_ended, rdev, NULL);
 	return NULL;
 }

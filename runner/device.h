@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runner/gather.h"
 #include "runner/registry.h"
 #include "runner/visit.h"
 #include "runner/wipe.h"
@@ -96,6 +97,7 @@ struct runner_dev {
 	struct mpsc ios_done;       /* tcmur_io: engine calls that have a result */
 	struct runner_uring *uring; /* NULL: the workers transfer, and epoll waits */
 	struct runner_workers workers;
+	struct runner_gather gather;
 	struct runner_job *batch_first,
 		**batch_last; /* for the workers, handed over once per round */
 	unsigned int batch_count;
@@ -216,8 +218,8 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms);
 void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);
 size_t runner_cmd_size(const struct runner_dev *rdev); /* bytes of a runner_cmd with its cmd_priv */
 
-/* runner/ops.c: runs the steps of operations that have an outcome. True if there were any. */
-bool runner_ops_reap(struct runner_dev *rdev);
+/* runner/ops.c: runs the steps of operations that have an outcome. */
+void runner_ops_reap(struct runner_dev *rdev);
 /* runner/ops.c, any thread: a handler broke the rule in reason; the device is parked. */
 void runner_ops_fault(struct runner_dev *rdev, const char *reason);
 
@@ -234,8 +236,8 @@ bool runner_abort_end(struct runner_cmd *rc);
 struct runner_job *runner_io_take(struct runner_dev *rdev, const void *from, const void *to);
 /* Ends an engine call that was taken out, with -ECANCELED. */
 void runner_io_cancelled(struct runner_job *job);
-/* runner/io.c: runs done() of engine calls that have a result, and timers. True if there were any. */
-bool runner_io_reap(struct runner_dev *rdev);
+/* runner/io.c: runs done() of engine calls that have a result, and timers. */
+void runner_io_reap(struct runner_dev *rdev);
 /* Milliseconds until the next timer, -1: none. */
 int runner_io_timeout(const struct runner_dev *rdev);
 /* runner/io.c, for uring.c: this transfer has come to an end with res, bytes or -errno. */

@@ -378,33 +378,29 @@ int runner_io_timeout(const struct runner_dev *rdev)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
-static bool reap_timers(struct runner_dev *rdev)
+static void reap_timers(struct runner_dev *rdev)
 {
-	bool any = false;
-
 	while (rdev->timers && io_job(rdev->timers)->deadline <= now_ns()) {
 		struct tcmur_io *io = rdev->timers;
 
 		rdev->timers = io_job(io)->next_timer;
 		io->done(io, 0);
-		any = true;
 	}
-	return any;
 }
 
-bool runner_io_reap(struct runner_dev *rdev)
+void runner_io_reap(struct runner_dev *rdev)
 {
 	struct mpsc_node *node = mpsc_take(&rdev->ios_done);
-	bool any = rdev->timers && reap_timers(rdev);
 
-	any |= rdev->uring && runner_uring_reap(rdev);
+	if (rdev->timers)
+		reap_timers(rdev);
+	if (rdev->uring)
+		runner_uring_reap(rdev);
 	while (node) {
 		struct io_job *io = container_of(node, struct io_job, done);
 		struct tcmur_io *pub = io_of(io);
 
 		node = node->next; /* before done(): the job may be reused in it */
 		pub->done(pub, io->res);
-		any = true;
 	}
-	return any;
 }

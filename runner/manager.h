@@ -10,9 +10,10 @@
 
 struct runner_limits {
 	enum runner_engine engine;
-	unsigned int open_sec;  /* the answer to ADDED and RECONFIG at the latest */
-	unsigned int close_sec; /* the answer to REMOVED at the latest */
-	unsigned int stop_sec;  /* runner_stop() gives up on hung devices */
+	unsigned int gather_usec; /* runner/gather.h */
+	unsigned int open_sec;    /* the answer to ADDED and RECONFIG at the latest */
+	unsigned int close_sec;   /* the answer to REMOVED at the latest */
+	unsigned int stop_sec;    /* runner_stop() gives up on hung devices */
 };
 
 /* Connects to the kernel, with a device for each that exists already. foreign: NULL, or the subtypes that

@@ -57,10 +57,9 @@ void runner_ops_fault(struct runner_dev *rdev, const char *reason)
 	runner_dev_request(rdev, RUNNER_REQ_PARK);
 }
 
-bool runner_ops_reap(struct runner_dev *rdev)
+void runner_ops_reap(struct runner_dev *rdev)
 {
 	struct mpsc_node *node = mpsc_take(&rdev->cmds_done);
-	bool any = node;
 
 	while (node) {
 		struct runner_cmd *rc = container_of(node, struct runner_cmd, node);
@@ -68,7 +67,6 @@ bool runner_ops_reap(struct runner_dev *rdev)
 		node = node->next; /* before the step: it may end the command */
 		rc->step(rc, rc->sts);
 	}
-	return any;
 }
 
 static int call_handler(struct runner_cmd *rc)

@@ -32,8 +32,7 @@ void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 	(void)rdev, (void)timeout_ms;
 }
 
-bool runner_uring_reap(struct runner_dev *rdev)
+void runner_uring_reap(struct runner_dev *rdev)
 {
 	(void)rdev;
-	return false;
 }

@@ -24,6 +24,7 @@ static enum runner_engine chosen; /* before any device's thread */
 struct runner_uring {
 	struct io_uring ring;
 	bool uio_polled, wake_polled; /* the multishot polls are armed */
+	unsigned int transfers;       /* in flight */
 };
 
 /* ---- life ---- */
@@ -111,27 +112,36 @@ void runner_uring_start(struct runner_dev *rdev)
 		say_refused(ret);
 		return;
 	}
+	io_uring_register_ring_fd(
+		&u->ring); /* saves a look-up for each call; not before Linux 5.18 */
 	rdev->uring = u;
 	arm(rdev);
 }
 
-/* A poll that is still armed would hold the UIO device open for a while. */
+static void remove_poll(struct runner_uring *u, uint64_t udata)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (!sqe)
+		return;
+	io_uring_prep_poll_remove(sqe, udata);
+	io_uring_sqe_set_data64(sqe, UDATA_REMOVE);
+}
+
+/* A poll that is still armed would hold the UIO device open for a while. One that has just seen an event
+ * cannot be removed then (EALREADY), and goes on: so it is asked for until it has ended. */
 static void disarm(struct runner_dev *rdev)
 {
 	struct runner_uring *u = rdev->uring;
 
-	for (uint64_t udata = UDATA_UIO; udata <= UDATA_WAKE; udata++) {
-		struct io_uring_sqe *sqe = get_sqe(u);
-
-		if (!sqe)
-			return;
-		io_uring_prep_poll_remove(sqe, udata);
-		io_uring_sqe_set_data64(sqe, UDATA_REMOVE);
-	}
 	for (int i = 0; i < 100 && (u->uio_polled || u->wake_polled); i++) {
 		struct __kernel_timespec ts = { .tv_nsec = 10000000 };
 		struct io_uring_cqe *cqe;
 
+		if (u->uio_polled)
+			remove_poll(u, UDATA_UIO);
+		if (u->wake_polled)
+			remove_poll(u, UDATA_WAKE);
 		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
 		runner_uring_reap(rdev);
 	}
@@ -149,19 +159,38 @@ void runner_uring_stop(struct runner_dev *rdev)
 
 /* ---- transfers ---- */
 
+static void transfer_one(struct io_uring_sqe *sqe, enum runner_uring_op op, int fd,
+			 const struct iovec *iov, off_t off)
+{
+	unsigned int len = (unsigned int)iov->iov_len;
+
+	if (op == RUNNER_URING_READ) {
+		io_uring_prep_read(sqe, fd, iov->iov_base, len, (uint64_t)off);
+		return;
+	}
+	io_uring_prep_write(sqe, fd, iov->iov_base, len, (uint64_t)off);
+	sqe->rw_flags = op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0;
+}
+
 bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
 			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off)
 {
-	struct io_uring_sqe *sqe = iov_cnt <= IOV_MAX ? get_sqe(rdev->uring) : NULL;
+	struct runner_uring *u = rdev->uring;
+	struct io_uring_sqe *sqe = iov_cnt <= IOV_MAX ? get_sqe(u) : NULL;
 
 	if (!sqe)
 		return false;
-	if (op == RUNNER_URING_READ)
+	/* The rule: no array of iovecs for the kernel to fetch and check. */
+	if (iov_cnt == 1 && iov->iov_len <= INT_MAX) {
+		transfer_one(sqe, op, fd, iov, off);
+	} else if (op == RUNNER_URING_READ) {
 		io_uring_prep_readv(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off);
-	else
+	} else {
 		io_uring_prep_writev2(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off,
 				      op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0);
+	}
 	io_uring_sqe_set_data(sqe, io);
+	u->transfers++;
 	return true;
 }
 
@@ -173,6 +202,8 @@ void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 	struct io_uring_cqe *cqe;
 
 	arm(rdev);
+	if (timeout_ms == 0 && !io_uring_sq_ready(&u->ring) && !u->transfers)
+		return; /* an event that may wait for us is not needed: we are awake */
 	if (timeout_ms == 0)
 		io_uring_submit_and_get_events(&u->ring);
 	else
@@ -180,7 +211,13 @@ void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 						 NULL);
 }
 
-bool runner_uring_reap(struct runner_dev *rdev)
+static void ended(struct runner_uring *u, const struct io_uring_cqe *cqe)
+{
+	u->transfers--;
+	runner_io_ended(io_uring_cqe_get_data(cqe), cqe->res);
+}
+
+void runner_uring_reap(struct runner_dev *rdev)
 {
 	struct runner_uring *u = rdev->uring;
 	struct io_uring_cqe *cqe;
@@ -195,8 +232,7 @@ bool runner_uring_reap(struct runner_dev *rdev)
 		else if (cqe->user_data == UDATA_WAKE)
 			u->wake_polled = more;
 		else if (cqe->user_data != UDATA_REMOVE)
-			runner_io_ended(io_uring_cqe_get_data(cqe), cqe->res);
+			ended(u, cqe);
 	}
 	io_uring_cq_advance(&u->ring, n);
-	return n;
 }

@@ -33,7 +33,7 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off);
 /* Submits, and waits for something to happen; at most timeout_ms (-1: for ever, 0: not at all). */
 void runner_uring_wait(struct runner_dev *rdev, int timeout_ms);
-/* Ends what has completed. True if there was anything. */
-bool runner_uring_reap(struct runner_dev *rdev);
+/* Ends what has completed. */
+void runner_uring_reap(struct runner_dev *rdev);
 
 #endif

@@ -54,10 +54,9 @@ void runner_visits_close(struct runner_dev *rdev)
 	pthread_mutex_unlock(&lock);
 }
 
-bool runner_visits_reap(struct runner_dev *rdev)
+void runner_visits_reap(struct runner_dev *rdev)
 {
 	struct mpsc_node *node = mpsc_take(&rdev->visits.arrived);
-	bool any = node;
 
 	while (node) {
 		struct runner_visit *visit = container_of(node, struct runner_visit, node);
@@ -65,7 +64,6 @@ bool runner_visits_reap(struct runner_dev *rdev)
 		node = node->next; /* before run(): it may be sent again, elsewhere */
 		visit->run(visit, rdev);
 	}
-	return any;
 }
 
 void runner_visit_end(struct runner_dev *rdev)

@@ -38,8 +38,8 @@ struct runner_visits {
 /* Device's thread: it is served from now on, and no more. */
 void runner_visits_open(struct runner_dev *rdev);
 void runner_visits_close(struct runner_dev *rdev);
-/* Device's thread: runs those that have arrived. True if there were any. */
-bool runner_visits_reap(struct runner_dev *rdev);
+/* Device's thread: runs those that have arrived. */
+void runner_visits_reap(struct runner_dev *rdev);
 /* Device's thread: one is over. */
 void runner_visit_end(struct runner_dev *rdev);
 /* Device's thread: its name, NULL: it has none. A hint for runner_visits_named(). */

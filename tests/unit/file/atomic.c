@@ -213,7 +213,9 @@ static int finish(int i)
 {
 	while (cmd[i].outcome < 0) {
 		runner_batch_flush(&rdev);
-		if (!runner_io_reap(&rdev) && !runner_ops_reap(&rdev))
+		runner_io_reap(&rdev);
+		runner_ops_reap(&rdev);
+		if (cmd[i].outcome < 0)
 			poll(NULL, 0, 1);
 	}
 	return cmd[i].outcome;

@@ -168,7 +168,9 @@ static int finish(void)
 {
 	while (outcome < 0) {
 		runner_batch_flush(&rdev);
-		if (!runner_io_reap(&rdev) && !runner_ops_reap(&rdev))
+		runner_io_reap(&rdev);
+		runner_ops_reap(&rdev);
+		if (outcome < 0)
 			poll(NULL, 0, 1);
 	}
 	return outcome;

@@ -367,8 +367,8 @@ int teardown(void **state)
 
 void rig_reap(void)
 {
-	while (runner_ops_reap(&rdev))
-		;
+	while (atomic_load(&rdev.cmds_done.top))
+		runner_ops_reap(&rdev);
 }
 
 void rig_start(struct rig_cmd *cmd, const uint8_t *cdb, uint8_t *buf, size_t len, size_t piece)
