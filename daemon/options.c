@@ -81,10 +81,7 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ "engine", 0, 0, G_OPTION_ARG_STRING, &engine,
 		  "How handlers like 'file' do I/O: workers (default) or io_uring", "ENGINE" },
 		{ "gather", 0, 0, G_OPTION_ARG_INT, &opt->limits.gather_usec,
-		  "Let commands gather so long at most, while the processor is busy (default 2000; "
-		  "0: "
-		  "never)",
-		  "USEC" },
+		  "Wait so long at most for commands to gather (default 5000; 0: never)", "USEC" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
 		{ 0 },
