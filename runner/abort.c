@@ -176,7 +176,7 @@ static void turn_on(struct runner_job *job)
 	char now[8];
 	int ret;
 
-	if (atomic_load(&rdev->state) != RUNNER_RUNNING)
+	if (atomic_load(&rdev->state) != RUNNER_RUNNING) /* this came late */
 		return;
 	/* Not there before Linux 5.9. */
 	if (tcmu_dev_read_attr(rdev->dev, attr, now, sizeof(now)) < 0 || strcmp(now, "0"))

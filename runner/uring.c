@@ -112,8 +112,8 @@ void runner_uring_start(struct runner_dev *rdev)
 		say_refused(ret);
 		return;
 	}
-	io_uring_register_ring_fd(
-		&u->ring); /* saves a look-up for each call; not before Linux 5.18 */
+	/* Saves a look-up for each call. Not before Linux 5.18. */
+	io_uring_register_ring_fd(&u->ring);
 	rdev->uring = u;
 	arm(rdev);
 }

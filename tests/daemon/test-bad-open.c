@@ -216,7 +216,7 @@ static void *comes_and_goes(void *arg)
 }
 
 /* Whoever looks something up in configfs at the wrong moment sleeps until the answer to REMOVED, so nothing
- * on the way to that answer may wait for it, in whatever order things come in. */
+ * on the way to that answer may wait for it. */
 static void looked_up_while_removed(void **state)
 {
 	struct usage before;

@@ -135,8 +135,8 @@ run_suite()
 	log=$(suite_log "$1")
 	[ ${#tests} -lt 60 ] && step "the suite's $tests on $1" || step "the suite on $1"
 	echo "$tests" >"${log%.suite}.tests"
-	# Without buffers, or the two streams would not be in the order in which
-	# they were written. The log grows by thousands of lines: not over 9p.
+	# By lines, or the two streams would not be in the order in which they were
+	# written; without any buffer each byte of a dump is a system call. The log grows by thousands of lines: not over 9p.
 	timeout "$suite_limit" stdbuf -oL iscsi-test-cu --dataloss --allow-sanitize --Verbose-scsi \
 		--test="$tests" "iscsi://127.0.0.1:3260/$iqn/0" "iscsi://127.0.0.1:${TCMU_VM_SECOND_PORT:-3261}/$iqn/0" \
 		>/run/suite.log 2>&1 </dev/null || status=$?
