@@ -138,6 +138,11 @@ void tcmulib_command_complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, 
 	struct scsi_sense sense;
 	uint8_t status;
 
+	if (sts == TCMU_STS_OK && !cmd->read_len) { /* nearly always */
+		tcmu_ring_complete(&dev->ring, cmd, SAM_STAT_GOOD);
+		tell_if_parked(dev);
+		return;
+	}
 	if (sts == TCMU_STS_ASYNC_HANDLED) {
 		tcmu_dev_err(dev, "command %u completed with TCMU_STS_ASYNC_HANDLED, no outcome",
 			     cmd->cmd_id);

@@ -256,7 +256,8 @@ struct tcmulib_cmd *tcmu_ring_next(struct tcmu_ring *ring, size_t priv_size)
 {
 	uint32_t len_op;
 
-	if (!ring_check_running(ring))
+	/* Whether it was reset is looked at with each entry. */
+	if (ring->state != TCMULIB_RING_RUNNING && !ring_settle(ring))
 		return NULL;
 	if (priv_size && !ring->priv && !make_priv(ring, priv_size))
 		return NULL;

@@ -89,11 +89,29 @@ void *ring_lazy_table(size_t bytes);
 /* Passes consumed entries that need no answer at the tail, so that an idle ring has tail == head. */
 void ring_pass_unanswered(struct tcmu_ring *ring);
 
-/* Is the ring running? Notices a reset from outside, and ends the draining that follows it. */
-bool ring_check_running(struct tcmu_ring *ring);
+/*
+ * Was the ring reset from outside since we last stored the tail? action/reset_ring sets head and tail to 0
+ * and forgets all commands (target_core_user.c: tcmu_reset_ring()). Nobody else changes cmd_tail. Where
+ * our tail is 0 anyway, the head tells as long as it lies before what we have consumed; when it has
+ * caught up, the entry at 0 is a new one, and so without the cookie that we left in it
+ * (queue_cmd_ring() and queue_tmr_ring() clear each entry).
+ */
+static inline bool ring_was_reset(const struct tcmu_ring *ring)
+{
+	if (ring_load_tail(ring) != ring->tail)
+		return true;
+	return !ring->tail && (ring->pos > ring_load_head(ring) ||
+			       (ring->cookie && ring_load_cookie(ring) != TCMU_RING_COOKIE));
+}
 
-/* Was the ring reset from outside since we last stored the tail? */
-bool ring_was_reset(const struct tcmu_ring *ring);
+/* Starts and ends the draining that follows a reset. Is the ring running now? */
+bool ring_settle(struct tcmu_ring *ring);
+
+/* Is the ring running? Notices a reset from outside. */
+static inline bool ring_check_running(struct tcmu_ring *ring)
+{
+	return (ring->state == TCMULIB_RING_RUNNING && !ring_was_reset(ring)) || ring_settle(ring);
+}
 
 /* No store to the mapping from now on. The sentence says what is wrong. */
 void ring_park(struct tcmu_ring *ring, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -248,22 +248,6 @@ void tcmu_ring_set_gone(struct tcmu_ring *ring)
 
 /* ---- reset from outside ---------------------------------------------------------------------- */
 
-/*
- * action/reset_ring sets head and tail to 0 and forgets all commands (target_core_user.c:
- * tcmu_reset_ring()). Nobody else changes cmd_tail. Where our tail is 0 anyway, the head tells as long
- * as it lies before what we have consumed; when it has caught up, the entry at 0 is a new one, and so
- * without the cookie that we left in it (queue_cmd_ring() and queue_tmr_ring() clear each entry).
- */
-bool ring_was_reset(const struct tcmu_ring *ring)
-{
-	if (ring_load_tail(ring) != ring->tail)
-		return true;
-	if (ring->tail)
-		return false;
-	return ring->pos > ring_load_head(ring) ||
-	       (ring->cookie && ring_load_cookie(ring) != TCMU_RING_COOKIE);
-}
-
 /* Once no old command is left: goes on in the ring as it is now. */
 static void end_draining(struct tcmu_ring *ring)
 {
@@ -276,7 +260,7 @@ static void end_draining(struct tcmu_ring *ring)
 		tcmu_ring_start(ring);
 }
 
-bool ring_check_running(struct tcmu_ring *ring)
+bool ring_settle(struct tcmu_ring *ring)
 {
 	if (ring->state == TCMULIB_RING_RUNNING && ring_was_reset(ring))
 		ring_set_state(ring, TCMULIB_RING_DRAINING);

@@ -162,6 +162,8 @@ static bool gate_unit_attention(struct runner_cmd *rc)
 {
 	struct scsi_sense sense;
 
+	if (!atomic_load_explicit(&rc->rdev->unit_attentions, memory_order_relaxed))
+		return false;
 	if (rc->op && rc->op->flags & SCSI_F_UA_PASSES)
 		return false;
 	if (!runner_dev_take_unit_attention(rc->rdev, &sense))
@@ -179,7 +181,8 @@ static bool gate_health(struct runner_cmd *rc)
 
 	if (!rc->op && !rdev->handler->handle_cmd)
 		return false;
-	if (runner_health_check(rdev, rc->op, rc->pub.lib_cmd->cdb, &sense)) {
+	if ((rdev->wipe || rdev->health != RUNNER_HEALTH_OK) &&
+	    runner_health_check(rdev, rc->op, rc->pub.lib_cmd->cdb, &sense)) {
 		runner_finish_sense(rc, &sense);
 		return true;
 	}
@@ -269,7 +272,7 @@ static bool gate_range(struct runner_cmd *rc)
 	uint64_t lbas = tcmu_dev_get_num_lbas(rc->rdev->dev);
 	struct scsi_sense sense;
 
-	if (!(rc->op->flags & SCSI_F_RANGE) ||
+	if (!(rc->op->flags & SCSI_F_RANGE) || (rc->lba < lbas && rc->blocks <= lbas - rc->lba) ||
 	    !scsi_cdb_check_range(rc->op, rc->pub.lib_cmd->cdb, lbas, &sense))
 		return false;
 	runner_finish_sense(rc, &sense);

@@ -53,6 +53,9 @@ static bool transfer_length(struct runner_cmd *rc, uint64_t *len)
 		return false;
 	}
 
+	*len = rc->blocks * block_size;
+	if (*len == rc->data_len) /* as it should be, and without a division */
+		return true;
 	*len = rc->data_len - rc->data_len % block_size;
 	if (rc->blocks < *len / block_size)
 		*len = rc->blocks * block_size;

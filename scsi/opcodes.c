@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scsi/opcodes.h"
 
+#include <string.h>
+
 #include "scsi/inquiry.h"
 #include "scsi_defs.h"
 #include "util/be.h"
@@ -144,9 +146,32 @@ bool scsi_sanitize_passes(const struct scsi_opcode *op, const uint8_t *cdb)
 	}
 }
 
+/* All bits are known ones: what nearly every CDB is found to be, 8 bytes at a time. The operation code is
+ * among the usage data. */
+static bool all_known(const struct scsi_opcode *op, const uint8_t *cdb)
+{
+	unsigned int at = 0;
+	uint64_t bad = 0;
+
+	for (; at + 8u <= op->cdb_len; at += 8) {
+		uint64_t bits, usage, ignored;
+
+		memcpy(&bits, cdb + at, sizeof(bits));
+		memcpy(&usage, op->usage + at, sizeof(usage));
+		memcpy(&ignored, op->ignored + at, sizeof(ignored));
+		bad |= bits & ~(usage | ignored);
+	}
+	for (; at < op->cdb_len; at++)
+		bad |= cdb[at] & (uint8_t) ~(op->usage[at] | op->ignored[at]);
+	return !bad;
+}
+
 int scsi_cdb_check(const struct scsi_opcode *op, const uint8_t *cdb, struct scsi_sense *sense)
 {
 	unsigned int last = op->cdb_len - 1u;
+
+	if (all_known(op, cdb))
+		return 0;
 
 	for (unsigned int i = 1; i <= last; i++) {
 		uint8_t bad = cdb[i] & ~(op->usage[i] | op->ignored[i]);
