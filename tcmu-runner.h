@@ -251,6 +251,15 @@ void tcmur_io_work(struct tcmu_device *dev, struct tcmur_io *io,
 /* done after nsec nanoseconds, res 0. */
 void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec);
 
+/*
+ * Optional, on the device's thread: what is in the page cache of this open file need not be waited for, so
+ * readv and writev may move it on the device's thread, which costs least. Only a file whose descriptor stays
+ * open until it is removed here (before close(2)), or until the device is closed. Up to 4 of a device;
+ * O_DIRECT has no page cache, and nothing happens.
+ */
+void tcmur_io_add_fd(struct tcmu_device *dev, int fd);
+void tcmur_io_remove_fd(struct tcmu_device *dev, int fd);
+
 /* Inside done with an error from readv or writev: how many bytes came over before it. */
 uint64_t tcmur_io_progress(const struct tcmur_io *io);
 

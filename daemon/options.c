@@ -29,6 +29,11 @@ static bool check(struct daemon_options *opt)
 			(int)opt->limits.gather_usec);
 		return false;
 	}
+	if (opt->limits.nice < -20 || opt->limits.nice > 19) {
+		fprintf(stderr, "tcmu-runner: --nice=%d: give a nice value, from -20 to 19\n",
+			opt->limits.nice);
+		return false;
+	}
 	for (char **subtype = opt->foreign; subtype && *subtype; subtype++) {
 		if (!**subtype || strchr(*subtype, '/')) {
 			fprintf(stderr,
@@ -44,8 +49,8 @@ static bool check(struct daemon_options *opt)
 static bool set_engine(struct daemon_options *opt, const char *engine)
 {
 	static const char *const names[] = {
-		[RUNNER_ENGINE_WORKERS] = "workers",
 		[RUNNER_ENGINE_URING] = "io_uring",
+		[RUNNER_ENGINE_WORKERS] = "workers",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -54,7 +59,7 @@ static bool set_engine(struct daemon_options *opt, const char *engine)
 			return true;
 		}
 	}
-	fprintf(stderr, "tcmu-runner: --engine=%s: there are workers and io_uring\n", engine);
+	fprintf(stderr, "tcmu-runner: --engine=%s: there are io_uring and workers\n", engine);
 	return false;
 }
 
@@ -79,9 +84,11 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		  "Refuse a storage object whose handler needs longer to open (default 60)",
 		  "SEC" },
 		{ "engine", 0, 0, G_OPTION_ARG_STRING, &engine,
-		  "How handlers like 'file' do I/O: workers (default) or io_uring", "ENGINE" },
+		  "How handlers like 'file' do I/O: io_uring (default) or workers", "ENGINE" },
 		{ "gather", 0, 0, G_OPTION_ARG_INT, &opt->limits.gather_usec,
 		  "Wait so long at most for commands to gather (default 5000; 0: never)", "USEC" },
+		{ "nice", 0, 0, G_OPTION_ARG_INT, &opt->limits.nice,
+		  "Nice value of the threads that serve the LUNs (default 0)", "N" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
 		{ 0 },
@@ -91,7 +98,11 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 
 	*opt = (struct daemon_options) {
 		.nofile = NOFILE_DEFAULT,
-		.limits = { .open_sec = 60, .close_sec = 5, .stop_sec = 30, .gather_usec = 5000 },
+		.limits = { .open_sec = 60,
+			    .close_sec = 5,
+			    .stop_sec = 30,
+			    .gather_usec = 5000,
+			    .nice = 0 },
 	};
 	g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_set_description(context, description);

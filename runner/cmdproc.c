@@ -25,6 +25,8 @@ static void drain_ring(struct runner_dev *rdev)
 		while (left && (cmd = tcmulib_get_next_command(rdev->dev, size))) {
 			runner_dispatch(rdev, cmd);
 			left--;
+			if (!tcmulib_ring_pending(rdev->dev))
+				return;
 		}
 		tmr = left ? tcmulib_get_next_tmr(rdev->dev) : NULL;
 		if (!tmr)
@@ -159,8 +161,9 @@ static void handle_requests(struct runner_dev *rdev)
 /* Is there something to do, but for what a descriptor tells? */
 static bool has_work(struct runner_dev *rdev)
 {
-	return atomic_load(&rdev->requests) || atomic_load(&rdev->cmds_done.top) ||
-	       atomic_load(&rdev->ios_done.top) || atomic_load(&rdev->visits.arrived.top) ||
+	return rdev->here_first || atomic_load(&rdev->requests) ||
+	       atomic_load(&rdev->cmds_done.top) || atomic_load(&rdev->ios_done.top) ||
+	       atomic_load(&rdev->visits.arrived.top) ||
 	       (!rdev->stopping && !rdev->parked && tcmulib_ring_pending(rdev->dev));
 }
 
@@ -172,15 +175,14 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 	atomic_store(&rdev->sleeping, true);
 	if (has_work(rdev))
 		timeout_ms = 0;
-	if (rdev->uring)
-		runner_uring_wait(rdev, timeout_ms);
-	else if (timeout_ms)
+	if ((!rdev->uring || !runner_uring_wait(rdev, timeout_ms)) && timeout_ms)
 		epoll_wait(rdev->epoll_fd, events, 2, timeout_ms);
 	atomic_store(&rdev->sleeping, false);
 }
 
 static void turn(struct runner_dev *rdev)
 {
+	runner_cached_turn(&rdev->cached);
 	if (atomic_load_explicit(&rdev->requests, memory_order_relaxed))
 		handle_requests(rdev);
 	/* What is over first, or its slots and buffers would keep new commands waiting; last what those have
@@ -191,8 +193,9 @@ static void turn(struct runner_dev *rdev)
 		runner_gather(&rdev->gather, rdev->dev);
 		drain_ring(rdev);
 	}
-	runner_ops_reap(rdev);
-	runner_batch_flush(rdev);
+	do {
+		runner_ops_reap(rdev);
+	} while (runner_batch_flush(rdev));
 }
 
 void runner_cmdproc(struct runner_dev *rdev)

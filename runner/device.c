@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ENGINE_WORKERS  16 /* of a device whose handler uses tcmur_io_* */
@@ -258,12 +259,31 @@ static gboolean notify_ended(gpointer arg)
 	return G_SOURCE_REMOVE;
 }
 
+static int chosen_nice; /* before any device's thread */
+
+void runner_dev_choose_nice(int nice)
+{
+	chosen_nice = nice;
+}
+
+/* A thread that is woken with a command should get the processor from the kernel's worker that has put it
+ * into the ring, not after it: then that one has not gone to sleep when the answer is to be handed to it.
+ * Linux has it for each thread, by its id. Who may not set it, in a container say, does without. */
+static void set_nice(void)
+{
+	if (chosen_nice)
+		setpriority(PRIO_PROCESS, (id_t)gettid(), chosen_nice);
+}
+
 static void *device_main(void *arg)
 {
 	struct runner_dev *rdev = arg;
 	int err;
 
 	pthread_setname_np(pthread_self(), "tcmu-device");
+	set_nice();
+	runner_cached_init(&rdev->cached);
+	runner_ops_init(rdev);
 	err = open_first(rdev);
 	if (err && rdev->existed)
 		err = open_again(rdev, err);

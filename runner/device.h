@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runner/cached.h"
 #include "runner/gather.h"
 #include "runner/registry.h"
 #include "runner/visit.h"
@@ -92,14 +93,16 @@ struct runner_dev {
 	bool parked;
 	bool opened;
 
+	struct mpsc_node *here_first, **here_last; /* like cmds_done, of this thread */
 	_Atomic(int) completing;    /* threads between their push into cmds_done and the wake-up */
 	struct mpsc cmds_done;      /* runner_cmd.node: operations that have an outcome */
 	struct mpsc ios_done;       /* tcmur_io: engine calls that have a result */
 	struct runner_uring *uring; /* NULL: the workers transfer, and epoll waits */
 	struct runner_workers workers;
 	struct runner_gather gather;
+	struct runner_cached cached;
 	struct runner_job *batch_first,
-		**batch_last; /* for the workers, handed over once per round */
+		**batch_last; /* for the engine and the workers, handed over once per round */
 	unsigned int batch_count;
 	struct tcmur_io *timers; /* sorted by deadline */
 
@@ -164,6 +167,8 @@ struct runner_dev {
  * has ended. */
 struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_handler *entry,
 				  bool existed, void (*ended)(struct runner_dev *rdev));
+/* Main thread, before any device: the nice value of their threads. */
+void runner_dev_choose_nice(int nice);
 /* Main thread. Starts the thread, which opens and serves. 0 or -errno. */
 int runner_dev_start(struct runner_dev *rdev);
 /* Main thread, after ended() or before start: joins and frees. The tcmu_device is not touched. */
@@ -218,6 +223,8 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms);
 void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);
 size_t runner_cmd_size(const struct runner_dev *rdev); /* bytes of a runner_cmd with its cmd_priv */
 
+/* runner/ops.c, on the device's thread before its first operation. */
+void runner_ops_init(struct runner_dev *rdev);
 /* runner/ops.c: runs the steps of operations that have an outcome. */
 void runner_ops_reap(struct runner_dev *rdev);
 /* runner/ops.c, any thread: a handler broke the rule in reason; the device is parked. */
@@ -242,7 +249,8 @@ void runner_io_reap(struct runner_dev *rdev);
 int runner_io_timeout(const struct runner_dev *rdev);
 /* runner/io.c, for uring.c: this transfer has come to an end with res, bytes or -errno. */
 void runner_io_ended(struct tcmur_io *io, int res);
-/* Gives the round's jobs to the workers, with one lock. */
-void runner_batch_flush(struct runner_dev *rdev);
+/* Starts the round's jobs: those of the workers with one lock. True: some have come to their end, and there
+ * may be more to do. */
+bool runner_batch_flush(struct runner_dev *rdev);
 
 #endif

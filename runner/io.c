@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The I/O engine for fd-based handlers: over the device's worker threads, or first over io_uring. */
+/* The I/O engine for fd-based handlers: on the device's thread where nothing has to be waited for, over
+ * io_uring, over the device's worker threads. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,10 @@ struct io_job {
 		int64_t res;      /* result */
 	};
 	union {
-		uint32_t iov_cnt;
+		struct {
+			uint32_t iov_cnt : 31;
+			uint32_t again : 1; /* a worker has to do it */
+		};
 		int mode;
 	};
 	int fd;
@@ -220,20 +224,6 @@ static void io_submit(struct io_job *io, void (*run)(struct runner_job *job))
 	rdev->batch_count++;
 }
 
-static void transfer(struct io_job *io, enum runner_uring_op op)
-{
-	static void (*const run[])(struct runner_job *) = {
-		[RUNNER_URING_READ] = run_read,
-		[RUNNER_URING_WRITE] = run_write,
-		[RUNNER_URING_WRITE_FUA] = run_write_fua,
-	};
-
-	io->job.run = run[op];
-	if (!io->rdev->uring ||
-	    !runner_uring_transfer(io->rdev, op, io_of(io), io->fd, io->iov, io->iov_cnt, io->off))
-		io_submit(io, run[op]);
-}
-
 /*
  * What a worker does once more from the start, since it may come out well, or to find out how far it gets:
  * nobody has been told anything yet. But for a FUA write that has failed: the error may be one of writing
@@ -253,22 +243,12 @@ void runner_io_ended(struct tcmur_io *pub, int res)
 	struct io_job *io = io_job(pub);
 
 	if (tried_again(io, res)) {
+		io->again = 1;
 		io_submit(io, io->job.run);
 		return;
 	}
 	io->progress = res < 0 ? 0 : (uint64_t)res;
 	pub->done(pub, res);
-}
-
-void runner_batch_flush(struct runner_dev *rdev)
-{
-	if (!rdev->batch_count)
-		return;
-	runner_workers_submit(&rdev->workers, rdev->batch_first, rdev->batch_last,
-			      rdev->batch_count);
-	rdev->batch_first = NULL;
-	rdev->batch_last = &rdev->batch_first;
-	rdev->batch_count = 0;
 }
 
 /* Not the handler's own functions, which may have to give back something; nor a flush, whose failure is
@@ -295,14 +275,140 @@ void runner_io_cancelled(struct runner_job *job)
 	io_finish((struct io_job *)job, -ECANCELED, 0);
 }
 
+/* ---- the round's jobs, each to whoever does it best ---- */
+
+/* Is it a transfer that has not been tried yet? */
+static bool is_transfer(const struct runner_job *job)
+{
+	return (job->run == run_read || job->run == run_write || job->run == run_write_fua) &&
+	       !((const struct io_job *)(const void *)job)->again;
+}
+
+static size_t transfer_len(const struct io_job *io)
+{
+	return tcmu_iovec_length((struct iovec *)(uintptr_t)io->iov, io->iov_cnt);
+}
+
+/* Not FUA: it waits for the storage. */
+static bool done_here(struct io_job *io, unsigned int transfers)
+{
+	struct runner_cached *cached = &io->rdev->cached;
+	size_t len;
+
+	if (!cached->count || io->job.run == run_write_fua)
+		return false;
+	len = transfer_len(io);
+	if (!runner_cached_wanted(cached, len, transfers, io->rdev->uring) ||
+	    !runner_cached_transfer(cached, io->job.run == run_write, io->fd, io->iov, io->iov_cnt,
+				    len, io->off))
+		return false;
+	io->res = (int64_t)len;
+	return true;
+}
+
+static bool given_to_uring(struct io_job *io)
+{
+	enum runner_uring_op op = io->job.run == run_read    ? RUNNER_URING_READ
+				  : io->job.run == run_write ? RUNNER_URING_WRITE
+							     : RUNNER_URING_WRITE_FUA;
+
+	return io->rdev->uring && runner_uring_transfer(io->rdev, op, io_of(io), io->fd, io->iov,
+							io->iov_cnt, io->off);
+}
+
+static unsigned int count_transfers(const struct runner_job *job)
+{
+	unsigned int n = 0;
+
+	for (; job; job = job->next)
+		n += is_transfer(job);
+	return n;
+}
+
+static void to_workers(struct runner_dev *rdev, struct runner_job *job)
+{
+	*rdev->batch_last = job;
+	rdev->batch_last = &job->next;
+	rdev->batch_count++;
+}
+
+static void flush_to_workers(struct runner_dev *rdev)
+{
+	if (!rdev->batch_count)
+		return;
+	runner_workers_submit(&rdev->workers, rdev->batch_first, rdev->batch_last,
+			      rdev->batch_count);
+	rdev->batch_first = NULL;
+	rdev->batch_last = &rdev->batch_first;
+	rdev->batch_count = 0;
+}
+
+static struct runner_job *take_batch(struct runner_dev *rdev)
+{
+	struct runner_job *first = rdev->batch_first;
+
+	*rdev->batch_last = NULL;
+	rdev->batch_first = NULL;
+	rdev->batch_last = &rdev->batch_first;
+	rdev->batch_count = 0;
+	return first;
+}
+
+bool runner_batch_flush(struct runner_dev *rdev)
+{
+	struct runner_job *job, *next, *here = NULL, **here_last = &here;
+	unsigned int transfers;
+
+	if (!rdev->batch_count)
+		return false;
+	job = take_batch(rdev);
+	transfers = count_transfers(job);
+	for (; job; job = next) {
+		struct io_job *io = (struct io_job *)job;
+
+		next = job->next;
+		if (!is_transfer(job)) {
+			to_workers(rdev, job);
+		} else if (done_here(io, transfers)) {
+			*here_last = job;
+			here_last = &job->next;
+		} else if (!given_to_uring(io)) {
+			to_workers(rdev, job);
+		}
+	}
+	flush_to_workers(rdev);
+	*here_last = NULL;
+	job = here;
+	for (; job; job = next) {
+		struct io_job *io = (struct io_job *)job;
+
+		next = job->next; /* before done(): the job may be reused in it */
+		io_of(io)->done(io_of(io), io->res);
+	}
+	return here;
+}
+
+/* ---- what handlers call ---- */
+
+void tcmur_io_add_fd(struct tcmu_device *dev, int fd)
+{
+	runner_cached_add(&runner_dev_of(dev)->cached, fd);
+}
+
+void tcmur_io_remove_fd(struct tcmu_device *dev, int fd)
+{
+	runner_cached_remove(&runner_dev_of(dev)->cached, fd);
+}
+
 void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
 		    size_t iov_cnt, off_t off)
 {
 	struct io_job *ij = io_prepare(dev, io, fd, off);
 
 	ij->iov = iov;
-	ij->iov_cnt = (uint32_t)iov_cnt;
-	transfer(ij, RUNNER_URING_READ);
+	ij->iov_cnt = iov_cnt & INT32_MAX;
+	ij->again = 0;
+	io_submit(ij, run_read);
 }
 
 void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
@@ -311,8 +417,9 @@ void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const
 	struct io_job *ij = io_prepare(dev, io, fd, off);
 
 	ij->iov = iov;
-	ij->iov_cnt = (uint32_t)iov_cnt;
-	transfer(ij, flags & TCMUR_IO_FUA ? RUNNER_URING_WRITE_FUA : RUNNER_URING_WRITE);
+	ij->iov_cnt = iov_cnt & INT32_MAX;
+	ij->again = 0;
+	io_submit(ij, flags & TCMUR_IO_FUA ? run_write_fua : run_write);
 }
 
 void tcmur_io_fsync(struct tcmu_device *dev, struct tcmur_io *io, int fd)

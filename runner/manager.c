@@ -303,6 +303,7 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	mgr.limits = *limits;
 	runner_uring_choose(limits->engine);
 	runner_gather_choose(limits->gather_usec);
+	runner_dev_choose_nice(limits->nice);
 	list_init(&mgr.devices);
 	for (size_t i = 0; i < n; i++) {
 		const struct runner_handler *entry = runner_registry_at(i);

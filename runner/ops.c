@@ -19,6 +19,23 @@ enum op_kind {
 	OP_STORE_SAVED,
 };
 
+/* The device whose thread this is. */
+static _Thread_local const struct runner_dev *thread_of;
+
+void runner_ops_init(struct runner_dev *rdev)
+{
+	thread_of = rdev;
+	rdev->here_first = NULL;
+	rdev->here_last = &rdev->here_first;
+}
+
+static void outcome_here(struct runner_cmd *rc)
+{
+	rc->node.next = NULL;
+	*rc->rdev->here_last = &rc->node;
+	rc->rdev->here_last = &rc->node.next;
+}
+
 /* The handler's outcome, from any thread. */
 static void op_done(struct runner_cmd *rc, int sts)
 {
@@ -33,6 +50,10 @@ static void op_done(struct runner_cmd *rc, int sts)
 	if (rc->work.kind == OP_FLUSH && sts == TCMU_STS_NOT_HANDLED)
 		sts = TCMU_STS_WR_ERR;
 	rc->sts = sts;
+	if (thread_of == rdev) {
+		outcome_here(rc);
+		return;
+	}
 	/* rdev must outlive the wake-up, although rc may be finished by then. */
 	atomic_fetch_add(&rdev->completing, 1);
 	mpsc_push(&rdev->cmds_done, &rc->node);
@@ -57,16 +78,24 @@ void runner_ops_fault(struct runner_dev *rdev, const char *reason)
 	runner_dev_request(rdev, RUNNER_REQ_PARK);
 }
 
-void runner_ops_reap(struct runner_dev *rdev)
+static void reap(struct mpsc_node *node)
 {
-	struct mpsc_node *node = mpsc_take(&rdev->cmds_done);
-
 	while (node) {
 		struct runner_cmd *rc = container_of(node, struct runner_cmd, node);
 
 		node = node->next; /* before the step: it may end the command */
 		rc->step(rc, rc->sts);
 	}
+}
+
+void runner_ops_reap(struct runner_dev *rdev)
+{
+	struct mpsc_node *here = rdev->here_first;
+
+	rdev->here_first = NULL;
+	rdev->here_last = &rdev->here_first;
+	reap(here);
+	reap(mpsc_take(&rdev->cmds_done));
 }
 
 static int call_handler(struct runner_cmd *rc)
@@ -124,7 +153,7 @@ void runner_op_answer(struct runner_cmd *rc, int sts, void (*step)(struct runner
 {
 	rc->step = step;
 	rc->sts = sts;
-	mpsc_push(&rc->rdev->cmds_done, &rc->node);
+	outcome_here(rc);
 }
 
 static void op_start(struct runner_cmd *rc, enum op_kind kind,

@@ -6,7 +6,7 @@
 void runner_uring_choose(enum runner_engine engine)
 {
 	if (engine == RUNNER_ENGINE_URING)
-		tcmu_warn("this tcmu-runner was built without io_uring (liburing): worker threads "
+		tcmu_info("this tcmu-runner was built without io_uring (liburing): worker threads "
 			  "do all I/O instead");
 }
 
@@ -27,9 +27,10 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 	return false;
 }
 
-void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
+bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 {
 	(void)rdev, (void)timeout_ms;
+	return false;
 }
 
 void runner_uring_reap(struct runner_dev *rdev)

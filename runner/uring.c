@@ -12,7 +12,8 @@
 
 #include "runner/device.h"
 
-#define ENTRIES 128 /* of one submission; what comes on top is submitted at once */
+#define ENTRIES     128 /* of one submission; what comes on top is submitted at once */
+#define QUIET_WAITS 64  /* with the next one the polls pay no longer */
 
 /* user_data: the tcmur_io, or one of these. */
 #define UDATA_UIO    UINT64_C(1)
@@ -25,6 +26,7 @@ struct runner_uring {
 	struct io_uring ring;
 	bool uio_polled, wake_polled; /* the multishot polls are armed */
 	unsigned int transfers;       /* in flight */
+	unsigned int quiet;           /* waits since the last one, with none in flight */
 };
 
 /* ---- life ---- */
@@ -115,7 +117,7 @@ void runner_uring_start(struct runner_dev *rdev)
 	/* Saves a look-up for each call. Not before Linux 5.18. */
 	io_uring_register_ring_fd(&u->ring);
 	rdev->uring = u;
-	arm(rdev);
+	u->quiet = QUIET_WAITS;
 }
 
 static void remove_poll(struct runner_uring *u, uint64_t udata)
@@ -128,6 +130,14 @@ static void remove_poll(struct runner_uring *u, uint64_t udata)
 	io_uring_sqe_set_data64(sqe, UDATA_REMOVE);
 }
 
+static void remove_polls(struct runner_uring *u)
+{
+	if (u->uio_polled)
+		remove_poll(u, UDATA_UIO);
+	if (u->wake_polled)
+		remove_poll(u, UDATA_WAKE);
+}
+
 /* A poll that is still armed would hold the UIO device open for a while. One that has just seen an event
  * cannot be removed then (EALREADY), and goes on: so it is asked for until it has ended. */
 static void disarm(struct runner_dev *rdev)
@@ -138,10 +148,7 @@ static void disarm(struct runner_dev *rdev)
 		struct __kernel_timespec ts = { .tv_nsec = 10000000 };
 		struct io_uring_cqe *cqe;
 
-		if (u->uio_polled)
-			remove_poll(u, UDATA_UIO);
-		if (u->wake_polled)
-			remove_poll(u, UDATA_WAKE);
+		remove_polls(u);
 		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
 		runner_uring_reap(rdev);
 	}
@@ -194,21 +201,44 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 	return true;
 }
 
-void runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
+/* While the polls are armed the kernel makes a completion of each event, whoever waits for it. They are asked
+ * to end now and then until they have (see disarm()). */
+static bool is_quiet(struct runner_uring *u)
+{
+	if (u->transfers || io_uring_sq_ready(&u->ring)) {
+		u->quiet = 0;
+		return false;
+	}
+	if (u->quiet < QUIET_WAITS) {
+		u->quiet++;
+		return false;
+	}
+	if ((u->uio_polled || u->wake_polled) && ++u->quiet >= 2 * QUIET_WAITS) {
+		u->quiet = QUIET_WAITS;
+		remove_polls(u);
+		io_uring_submit_and_get_events(&u->ring);
+	}
+	return true;
+}
+
+bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000,
 					.tv_nsec = timeout_ms % 1000 * 1000000LL };
 	struct runner_uring *u = rdev->uring;
 	struct io_uring_cqe *cqe;
 
+	if (is_quiet(u))
+		return false;
 	arm(rdev);
 	if (timeout_ms == 0 && !io_uring_sq_ready(&u->ring) && !u->transfers)
-		return; /* an event that may wait for us is not needed: we are awake */
+		return true; /* an event that may wait for us is not needed: we are awake */
 	if (timeout_ms == 0)
 		io_uring_submit_and_get_events(&u->ring);
 	else
 		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts,
 						 NULL);
+	return true;
 }
 
 static void ended(struct runner_uring *u, const struct io_uring_cqe *cqe)

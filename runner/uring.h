@@ -16,7 +16,7 @@
 struct runner_dev;
 struct tcmur_io;
 
-enum runner_engine { RUNNER_ENGINE_WORKERS, RUNNER_ENGINE_URING };
+enum runner_engine { RUNNER_ENGINE_URING, RUNNER_ENGINE_WORKERS };
 /* Main thread, before any device: which engine is used. Where there is no io_uring it is the workers. */
 void runner_uring_choose(enum runner_engine engine);
 
@@ -31,8 +31,9 @@ enum runner_uring_op { RUNNER_URING_READ, RUNNER_URING_WRITE, RUNNER_URING_WRITE
  * runner_io_ended(). */
 bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
 			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off);
-/* Submits, and waits for something to happen; at most timeout_ms (-1: for ever, 0: not at all). */
-void runner_uring_wait(struct runner_dev *rdev, int timeout_ms);
+/* Submits, and waits for something to happen; at most timeout_ms (-1: for ever, 0: not at all). False:
+ * nothing was to be submitted, there have been no transfers for a while, and epoll waits for less. */
+bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms);
 /* Ends what has completed. */
 void runner_uring_reap(struct runner_dev *rdev);
 

@@ -153,6 +153,7 @@ static int file_open(struct tcmu_device *dev, bool reopen)
 		lun->read_only = opts.read_only;
 		set_properties(dev, lun, &opts);
 		tcmur_dev_set_private(dev, lun);
+		tcmur_io_add_fd(dev, lun->target.fd);
 	}
 	free(reason);
 	file_options_free(&opts);
@@ -164,6 +165,7 @@ static void file_close(struct tcmu_device *dev)
 {
 	struct file_lun *lun = tcmur_dev_get_private(dev);
 
+	tcmur_io_remove_fd(dev, lun->target.fd);
 	if (lun->journal)
 		file_journal_close(lun->journal, lun->target.fd);
 	file_target_close(&lun->target);

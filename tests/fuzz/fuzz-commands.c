@@ -278,6 +278,7 @@ static void serve(void)
 	rdev->handler = &w.entry.handler;
 	rdev->bounce_last = &rdev->bounce_first;
 	rdev->batch_last = &rdev->batch_first;
+	runner_ops_init(rdev);
 	rdev->copy_last = &rdev->copy_first;
 	list_init(&rdev->ranges);
 	list_init(&rdev->aborted);

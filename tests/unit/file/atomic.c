@@ -143,6 +143,7 @@ static int make_device(void **state)
 	rdev.handler = handler;
 	rdev.bounce_last = &rdev.bounce_first;
 	rdev.batch_last = &rdev.batch_first;
+	runner_ops_init(&rdev);
 	mpsc_init(&rdev.cmds_done);
 	mpsc_init(&rdev.ios_done);
 	write_errno = sync_errno = 0;

@@ -330,6 +330,7 @@ int setup(void **state)
 	rdev.handler = &handler;
 	rdev.bounce_last = &rdev.bounce_first;
 	rdev.batch_last = &rdev.batch_first;
+	runner_ops_init(&rdev);
 	list_init(&rdev.ranges);
 	list_init(&rdev.aborted);
 	mpsc_init(&rdev.ios_done);
@@ -367,7 +368,7 @@ int teardown(void **state)
 
 void rig_reap(void)
 {
-	while (atomic_load(&rdev.cmds_done.top))
+	while (rdev.here_first || atomic_load(&rdev.cmds_done.top))
 		runner_ops_reap(&rdev);
 }
 
