@@ -26,7 +26,7 @@ void fake_decoy_init(struct fake_ring *r)
 
 bool fake_decoy_wanted(struct fake_ring *r)
 {
-	if (r->cfg.no_decoys)
+	if (r->cfg.no_decoys || r->cfg.quick)
 		return false;
 	return r->hold_head || (unsigned int)rand_r(&r->dice) % r->cfg.decoys == 0;
 }
@@ -83,6 +83,8 @@ void fake_decoy_wait(struct fake_ring *r)
 
 void fake_decoy_check(struct fake_ring *r)
 {
+	if (r->cfg.quick)
+		return;
 	if (r->decoy[0] == DECOY_FILL && !memcmp(r->decoy, r->decoy + 1, FAKE_PAGE - 1))
 		return;
 	for (size_t i = 0; i < FAKE_PAGE; i++) {
