@@ -17,6 +17,9 @@ __attribute__((visibility("default"))) struct bench_counters *bench_counters(voi
 	return &counters;
 }
 
+/* In a call that begins or ends a thread: what it allocates is the thread's. */
+static __thread int in_thread_call __attribute__((tls_model("initial-exec")));
+
 /* The runner calls its threads tcmu-device, tcmu-worker and tcmu-gather. */
 static bool is_runners(void)
 {
@@ -32,9 +35,15 @@ static bool is_runners(void)
 			atomic_fetch_add(&counters.what, 1);                                       \
 	} while (0)
 
-/* ---- heap: glibc's own names, as dlsym(3) itself needs memory ---- */
+#define COUNT_HEAP()                                                                               \
+	do {                                                                                       \
+		if (!in_thread_call)                                                               \
+			COUNT(heap);                                                               \
+	} while (0)
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* ---- heap: glibc's own names, as dlsym(3) itself needs memory ---- */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
@@ -44,31 +53,31 @@ void __libc_free(void *p);
 
 EXPORT void *malloc(size_t size)
 {
-	COUNT(heap);
+	COUNT_HEAP();
 	return __libc_malloc(size);
 }
 
 EXPORT void *calloc(size_t n, size_t size)
 {
-	COUNT(heap);
+	COUNT_HEAP();
 	return __libc_calloc(n, size);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	COUNT(heap);
+	COUNT_HEAP();
 	return __libc_realloc(p, size);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-	COUNT(heap);
+	COUNT_HEAP();
 	return __libc_memalign(align, size);
 }
 
 EXPORT int posix_memalign(void **p, size_t align, size_t size)
 {
-	COUNT(heap);
+	COUNT_HEAP();
 	*p = __libc_memalign(align, size);
 	return *p ? 0 : ENOMEM;
 }
@@ -76,8 +85,42 @@ EXPORT int posix_memalign(void **p, size_t align, size_t size)
 EXPORT void free(void *p)
 {
 	if (p)
-		COUNT(heap);
+		COUNT_HEAP();
 	__libc_free(p);
+}
+
+/* ---- threads ---- */
+
+/* The function behind the one of that name here. */
+#define NEXT(type, name, parameters)                                                               \
+	static type(*_Atomic next) parameters;                                                     \
+	type(*fn) parameters = next;                                                               \
+                                                                                                   \
+	if (!fn)                                                                                   \
+	next = fn = (type(*) parameters)dlsym(RTLD_NEXT, #name)
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg)
+{
+	NEXT(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *));
+	int ret;
+
+	COUNT(threads);
+	in_thread_call++;
+	ret = fn(thread, attr, start, arg);
+	in_thread_call--;
+	return ret;
+}
+
+EXPORT int pthread_join(pthread_t thread, void **result)
+{
+	NEXT(int, pthread_join, (pthread_t, void **));
+	int ret;
+
+	in_thread_call++;
+	ret = fn(thread, result);
+	in_thread_call--;
+	return ret;
 }
 
 /* ---- locks ---- */
@@ -86,11 +129,8 @@ EXPORT void free(void *p)
 #define COUNTED(what, type, name, parameters, arguments)                                           \
 	EXPORT type name parameters                                                                \
 	{                                                                                          \
-		static type(*_Atomic next) parameters;                                             \
-		type(*fn) parameters = next;                                                       \
+		NEXT(type, name, parameters);                                                      \
                                                                                                    \
-		if (!fn)                                                                           \
-			next = fn = (type(*) parameters)dlsym(RTLD_NEXT, #name);                   \
 		COUNT(what);                                                                       \
 		return fn arguments;                                                               \
 	}

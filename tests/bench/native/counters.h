@@ -9,7 +9,9 @@
 
 struct bench_counters {
 	_Atomic(bool) on;
-	_Atomic(unsigned long) heap;  /* malloc(3), free(3) and the like */
+	_Atomic(unsigned long) threads; /* started */
+	_Atomic(unsigned long)
+		heap; /* malloc(3), free(3) and the like; not to start or join a thread */
 	_Atomic(unsigned long) locks; /* mutexes taken */
 	_Atomic(unsigned long) wakes; /* conditions and semaphores signalled */
 	_Atomic(unsigned long) waits; /* for a condition or semaphore */

@@ -131,8 +131,10 @@ static void print(const struct figures *before, const struct figures *after)
 	       (double)(after->doorbells - before->doorbells) / n,
 	       (double)(after->switches - before->switches) / n);
 	if (b.counters)
-		printf(", \"heap\": %lu, \"locks\": %lu, \"wakes\": %lu, \"waits\": %lu",
-		       b.counters->heap, b.counters->locks, b.counters->wakes, b.counters->waits);
+		printf(", \"threads\": %lu, \"heap\": %lu, \"locks\": %lu, \"wakes\": %lu, "
+		       "\"waits\": %lu",
+		       b.counters->threads, b.counters->heap, b.counters->locks, b.counters->wakes,
+		       b.counters->waits);
 	printf("}\n");
 }
 
