@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "counters.h"
 #include "libtcmu.h"
@@ -17,7 +18,7 @@
 #include "profile.h"
 #include "runner/load.h"
 #include "runner/registry.h"
-#include "switches.h"
+#include "tasks.h"
 
 #define POS_OFF 76 /* lib/ring.h: struct tcmu_ring_scratch */
 
@@ -41,7 +42,7 @@ struct figures {
 
 static struct figures look(void)
 {
-	struct figures f = { .switches = bench_switches("tcmu-device") };
+	struct figures f = { .switches = tasks_named(getpid(), "tcmu-device").switches };
 
 	for (int i = 0; i < b.opt.luns; i++)
 		f.doorbells += bench_lun_doorbells(b.luns[i]);
