@@ -29,6 +29,11 @@ static bool check(struct daemon_options *opt)
 			(int)opt->limits.gather_usec);
 		return false;
 	}
+	if ((int)opt->limits.spin_usec < 0 || opt->limits.spin_usec > 1000) {
+		fprintf(stderr, "tcmu-runner: --spin=%d: give microseconds, from 0 to 1000\n",
+			(int)opt->limits.spin_usec);
+		return false;
+	}
 	if (opt->limits.nice < -20 || opt->limits.nice > 19) {
 		fprintf(stderr, "tcmu-runner: --nice=%d: give a nice value, from -20 to 19\n",
 			opt->limits.nice);
@@ -89,6 +94,9 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		  "Wait so long at most for commands to gather (default 5000; 0: never)", "USEC" },
 		{ "nice", 0, 0, G_OPTION_ARG_INT, &opt->limits.nice,
 		  "Nice value of the threads that serve the LUNs (default 0)", "N" },
+		{ "spin", 0, 0, G_OPTION_ARG_INT, &opt->limits.spin_usec,
+		  "Look for the next command so long at most before sleeping (default 0: never)",
+		  "USEC" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
 		{ 0 },

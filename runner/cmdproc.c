@@ -167,10 +167,30 @@ static bool has_work(struct runner_dev *rdev)
 	       (!rdev->stopping && !rdev->parked && tcmulib_ring_pending(rdev->dev));
 }
 
+/* Of what has_work() looks at, what one may wait for, and what costs nothing to look at. */
+static bool work_there(void *arg)
+{
+	const struct runner_dev *rdev = arg;
+
+	return tcmulib_ring_pending(rdev->dev) ||
+	       atomic_load_explicit(&rdev->cmds_done.top, memory_order_relaxed) ||
+	       atomic_load_explicit(&rdev->ios_done.top, memory_order_relaxed) ||
+	       atomic_load_explicit(&rdev->requests, memory_order_relaxed);
+}
+
+/* Not while io_uring has something: its completions are made in the wait. */
+static bool spin(struct runner_dev *rdev, int timeout_ms)
+{
+	return timeout_ms && !rdev->stopping && !rdev->parked && !runner_uring_busy(rdev) &&
+	       runner_spin(&rdev->spin, work_there, rdev);
+}
+
 void runner_sleep(struct runner_dev *rdev, int timeout_ms)
 {
 	struct epoll_event events[2];
 
+	if (spin(rdev, timeout_ms))
+		return;
 	/* Announced first, looked at again after: whoever pushes after our look sees the flag. */
 	atomic_store(&rdev->sleeping, true);
 	if (has_work(rdev))

@@ -283,6 +283,7 @@ static void *device_main(void *arg)
 	pthread_setname_np(pthread_self(), "tcmu-device");
 	set_nice();
 	runner_cached_init(&rdev->cached);
+	runner_spin_init(&rdev->spin, rdev->cached.one_cpu);
 	runner_ops_init(rdev);
 	err = open_first(rdev);
 	if (err && rdev->existed)

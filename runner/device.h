@@ -17,6 +17,7 @@
 #include "runner/cached.h"
 #include "runner/gather.h"
 #include "runner/registry.h"
+#include "runner/spin.h"
 #include "runner/visit.h"
 #include "runner/wipe.h"
 #include "runner/workers.h"
@@ -101,6 +102,7 @@ struct runner_dev {
 	struct runner_workers workers;
 	struct runner_gather gather;
 	struct runner_cached cached;
+	struct runner_spin spin;
 	struct runner_job *batch_first,
 		**batch_last; /* for the engine and the workers, handed over once per round */
 	unsigned int batch_count;

@@ -304,6 +304,7 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	runner_uring_choose(limits->engine);
 	runner_gather_choose(limits->gather_usec);
 	runner_dev_choose_nice(limits->nice);
+	runner_spin_choose(limits->spin_usec);
 	list_init(&mgr.devices);
 	for (size_t i = 0; i < n; i++) {
 		const struct runner_handler *entry = runner_registry_at(i);

@@ -11,6 +11,7 @@
 struct runner_limits {
 	enum runner_engine engine;
 	unsigned int gather_usec; /* runner/gather.h */
+	unsigned int spin_usec;   /* runner/spin.h */
 	int nice;                 /* of the devices' threads, -20 to 19 */
 	unsigned int open_sec;    /* the answer to ADDED and RECONFIG at the latest */
 	unsigned int close_sec;   /* the answer to REMOVED at the latest */

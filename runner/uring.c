@@ -201,11 +201,20 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 	return true;
 }
 
+bool runner_uring_busy(const struct runner_dev *rdev)
+{
+	const struct runner_uring *u = rdev->uring;
+
+	return u && (u->transfers || io_uring_sq_ready(&u->ring));
+}
+
 /* While the polls are armed the kernel makes a completion of each event, whoever waits for it. They are asked
  * to end now and then until they have (see disarm()). */
-static bool is_quiet(struct runner_uring *u)
+static bool is_quiet(struct runner_dev *rdev)
 {
-	if (u->transfers || io_uring_sq_ready(&u->ring)) {
+	struct runner_uring *u = rdev->uring;
+
+	if (runner_uring_busy(rdev)) {
 		u->quiet = 0;
 		return false;
 	}
@@ -228,7 +237,7 @@ bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 	struct runner_uring *u = rdev->uring;
 	struct io_uring_cqe *cqe;
 
-	if (is_quiet(u))
+	if (is_quiet(rdev))
 		return false;
 	arm(rdev);
 	if (timeout_ms == 0 && !io_uring_sq_ready(&u->ring) && !u->transfers)

@@ -34,6 +34,8 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 /* Submits, and waits for something to happen; at most timeout_ms (-1: for ever, 0: not at all). False:
  * nothing was to be submitted, there have been no transfers for a while, and epoll waits for less. */
 bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms);
+/* Something is to be submitted or in flight. */
+bool runner_uring_busy(const struct runner_dev *rdev);
 /* Ends what has completed. */
 void runner_uring_reap(struct runner_dev *rdev);
 

@@ -122,10 +122,10 @@ static void print(const struct figures *before, const struct figures *after)
 	g_autofree char *config = g_strescape(b.opt.config, NULL);
 
 	printf("{\"config\": \"%s\", \"rw\": \"%s\", \"bs\": %d, \"depth\": %d, \"luns\": %d, "
-	       "\"engine\": \"%s\", \"gather\": %u, \"commands\": %" PRIu64,
+	       "\"engine\": \"%s\", \"gather\": %u, \"spin\": %u, \"commands\": %" PRIu64,
 	       config, b.opt.rw_name ? b.opt.rw_name : "randread", b.opt.bs, b.opt.depth,
 	       b.opt.luns, b.opt.limits.engine == RUNNER_ENGINE_URING ? "io_uring" : "workers",
-	       b.opt.limits.gather_usec, commands);
+	       b.opt.limits.gather_usec, b.opt.limits.spin_usec, commands);
 	printf(", \"per_second\": %.0f", n * 1e6 / (double)(after->usec - before->usec));
 	print_latencies(commands);
 	printf(", \"doorbells\": %.4f, \"switches\": %.4f",

@@ -68,6 +68,7 @@ static int check(struct bench_options *opt)
 	    check_number("commands", opt->commands, 1, 1000000000) ||
 	    check_number("warm-up", opt->warm_up, 0, 1000000000) ||
 	    check_number("gather", (int)opt->limits.gather_usec, 0, 1000000) ||
+	    check_number("spin", (int)opt->limits.spin_usec, 0, 1000) ||
 	    check_number("size", opt->size, opt->bs, INT64_C(1) << 50))
 		return -1;
 	if (opt->bs % 512 || opt->size % 512)
@@ -98,6 +99,8 @@ int bench_options_parse(struct bench_options *opt, int argc, char **argv)
 		  "BYTES" },
 		{ "engine", 0, 0, G_OPTION_ARG_STRING, &opt->engine_name,
 		  "workers (default) or io_uring", "ENGINE" },
+		{ "spin", 0, 0, G_OPTION_ARG_INT, &opt->limits.spin_usec,
+		  "As the daemon's (default 0: never)", "USEC" },
 		{ "gather", 0, 0, G_OPTION_ARG_INT, &opt->limits.gather_usec,
 		  "As the daemon's (default 5000; 0: never)", "USEC" },
 		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &opt->handler_path,
