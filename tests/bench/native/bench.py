@@ -68,7 +68,8 @@ class Profile:
                             wrapper=wrapper, cpus={min(os.sched_getaffinity(0))})
             self.threads = callgrind.threads(directory + "/out")
         if not any(self.of(thread, "runner_cmdproc") for thread in self.threads):
-            skip("bench-native was built without valgrind/callgrind.h")
+            skip("bench-native was built without valgrind/callgrind.h (Fedora: dnf install "
+                 "valgrind-devel)")
 
     @staticmethod
     def of(thread, function):
