@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What counters.so counts, preloaded into bench-native: calls into libc by the threads of devices, their
- * workers and helpers. */
+/* What counters.so counts, preloaded into bench-native: calls into libc by the threads of devices,
+ * their workers and helpers. */
 #ifndef TESTS_BENCH_NATIVE_COUNTERS_H
 #define TESTS_BENCH_NATIVE_COUNTERS_H
 

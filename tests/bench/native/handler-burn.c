@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A handler that computes: burn/ reads zeros, writes nothing, and each command is a checksum over 64 KiB on a
- * worker of the device, some times. As compression or encryption would be, without waiting for anything.
+ * A handler that computes, as compression or encryption would: burn/ reads zeros and writes nothing,
+ * and each command is a checksum over 64 KiB, some times, on a worker of the device.
  */
 #include <errno.h>
 #include <stdint.h>

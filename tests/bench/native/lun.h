@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An initiator that keeps one LUN busy, with as little work of its own as possible: a command that is answered
- * is sent again from there, on the thread that looks at the doorbells. */
+/* An initiator that keeps one LUN busy, with as little work of its own as possible: a command that
+ * is answered is sent again from there, on the thread that looks at the doorbells. */
 #ifndef TESTS_BENCH_NATIVE_LUN_H
 #define TESTS_BENCH_NATIVE_LUN_H
 

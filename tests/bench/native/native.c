@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench-native: how fast the daemon is by itself. The runner's main loop on the main thread, its devices over
- * the fake kernel of tests/ring, and a thread that measures.
+ * bench-native: how fast the daemon is by itself. The runner's main loop on the main thread, its devices
+ * over the fake kernel of tests/ring, and a thread that measures.
  */
 #include <dlfcn.h>
 #include <glib.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "daemon/log.h"
 #include "libtcmu.h"
 #include "lun.h"
 #include "options.h"
@@ -216,6 +217,7 @@ int main(int argc, char **argv)
 	if (!ret) {
 		*(void **)&counters = dlsym(RTLD_DEFAULT, "bench_counters");
 		b.counters = counters ? counters() : NULL;
+		daemon_log_open(NULL, false);
 		tcmu_set_log_level(TCMU_LOG_WARN);
 		b.devs = g_new0(struct fake_dev *, b.opt.luns);
 		b.luns = g_new0(struct bench_lun *, b.opt.luns);
@@ -230,6 +232,7 @@ int main(int argc, char **argv)
 		g_free(b.devs);
 		g_free(b.luns);
 		runner_registry_free();
+		daemon_log_close();
 	} else {
 		ret = ret > 0 ? 0 : 2;
 	}

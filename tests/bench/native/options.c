@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BLOCK     512
 #define MAX_LUNS  1000
 #define MAX_DEPTH 4096
 #define MAX_BS    (4 << 20)
@@ -30,6 +31,14 @@ static int check_number(const char *name, int64_t value, int64_t min, int64_t ma
 	text = g_strdup_printf("--%s=%lld: give a number from %lld to %lld", name, (long long)value,
 			       (long long)min, (long long)max);
 	return mistake(text);
+}
+
+static int check_blocks(const char *name, int64_t value)
+{
+	g_autofree char *text = g_strdup_printf("--%s=%lld: give a multiple of %d, the block size",
+						name, (long long)value, BLOCK);
+
+	return value % BLOCK ? mistake(text) : 0;
 }
 
 static int choose(const char *name, const char *value, const char *const names[], int *chosen)
@@ -64,15 +73,15 @@ static int check(struct bench_options *opt)
 {
 	if (check_number("luns", opt->luns, 1, MAX_LUNS) ||
 	    check_number("depth", opt->depth, 1, MAX_DEPTH) ||
-	    check_number("bs", opt->bs, 512, MAX_BS) ||
+	    check_number("bs", opt->bs, BLOCK, MAX_BS) ||
 	    check_number("commands", opt->commands, 1, 1000000000) ||
 	    check_number("warm-up", opt->warm_up, 0, 1000000000) ||
 	    check_number("gather", (int)opt->limits.gather_usec, 0, 1000000) ||
 	    check_number("spin", (int)opt->limits.spin_usec, 0, 1000) ||
 	    check_number("size", opt->size, opt->bs, INT64_C(1) << 50))
 		return -1;
-	if (opt->bs % 512 || opt->size % 512)
-		return mistake("--bs and --size are multiples of 512, the block size");
+	if (check_blocks("bs", opt->bs) || check_blocks("size", opt->size))
+		return -1;
 	if (opt->luns > 1 && g_str_has_prefix(opt->config, "file/") && !strstr(opt->config, "%d"))
 		return mistake("each LUN needs a file of its own: put %d into its name");
 	return check_names(opt);

@@ -14,7 +14,7 @@ struct tasks {
 
 /* The threads whose names begin so; none if /proc cannot be read. */
 struct tasks tasks_named(pid_t pid, const char *prefix);
-/* Bytes that are this process' alone and not in a file: what goes when it ends. Without the mappings of rings. */
+/* Bytes that are this process' alone and in no file: what goes when it ends. Not those of rings. */
 size_t tasks_private_memory(pid_t pid);
 
 #endif

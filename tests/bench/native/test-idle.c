@@ -15,8 +15,8 @@
 #define LUNS     50
 #define LUN_SIZE MIB
 #define IDLE_MS  60000 /* workers and helpers end after 10 s; a busy machine needs longer */
-/* Bytes for each LUN more: a new one, and one that was busy with 32 commands of all kinds. That has its
- * table of commands, the bounce buffer, and glibc keeps the stacks of its workers. */
+/* Bytes for each LUN more: a new one, and one that was busy with 32 commands of all kinds. That one
+ * has its table of commands, the bounce buffer, and glibc keeps the stacks of its workers. */
 #define MEMORY_LIMIT (64u << 10)
 #define USED_LIMIT   (192u << 10)
 
