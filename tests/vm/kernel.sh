@@ -88,18 +88,19 @@ download_kernel()
 		rm -f "$2/root/boot/vmlinux"
 }
 
-# fetch_rtslib: exports TCMU_VM_RTSLIB, where Python finds it. Not installed, as
-# with it comes a service that restores targets on this machine. Without it,
-# scripts that need it are skipped.
-fetch_rtslib()
+# fetch_unpacked NAME PACKAGE...: the packages, unpacked into $vm_cache/NAME; not 0 when
+# they could not be downloaded.
+fetch_unpacked()
 {
-	local dir=$vm_cache/rtslib pkg tmp got=y
+	local name=$1 dir=$vm_cache/$1 pkg tmp got=y
+	shift
+	mkdir -p "$vm_cache"
 	exec {vm_lock}>"$vm_cache/lock"
 	flock "$vm_lock"
 	if [ ! -e "$dir/complete" ]; then
-		echo "fetching rtslib into $vm_cache (once; it is unpacked there, not installed)" >&2
+		echo "fetching $name into $vm_cache (once; it is unpacked there, not installed)" >&2
 		tmp=$(mktemp -d "$vm_cache/.fetch.XXXXXX")
-		for pkg in python3-rtslib-fb python3-pyudev python3-six; do
+		for pkg in "$@"; do
 			[ -z "$got" ] || download_package "$pkg" "$tmp" || got=''
 		done
 		rm -rf "$dir"
@@ -108,7 +109,16 @@ fetch_rtslib()
 		[ -z "$got" ] || : >"$dir/complete"
 	fi
 	exec {vm_lock}>&-
-	[ -z "$got" ] || export TCMU_VM_RTSLIB=$dir/usr/lib/python3/dist-packages
+	[ -n "$got" ]
+}
+
+# fetch_rtslib: exports TCMU_VM_RTSLIB, where Python finds it. Not installed, as
+# with it comes a service that restores targets on this machine. Without it,
+# scripts that need it are skipped.
+fetch_rtslib()
+{
+	! fetch_unpacked rtslib python3-rtslib-fb python3-pyudev python3-six ||
+		export TCMU_VM_RTSLIB=$vm_cache/rtslib/usr/lib/python3/dist-packages
 }
 
 # make_initramfs OUT: busybox, the modules above in load order, tests/vm/init.
