@@ -7,6 +7,7 @@
 # mem: 2048
 
 . "$TCMU_SRC/tests/bench/lib.sh"
+. "$TCMU_SRC/tests/bench/peer.sh"
 bench_begin
 
 jobs=${TCMU_VM_BENCH_JOBS-}
@@ -66,6 +67,12 @@ for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
 	file-io_uring)
 		file_of_pages
 		bench_ours file-io_uring "file/$store/file" --engine=io_uring
+		;;
+	peer) # It copes with the device parameters that ours get, so it gets them, too.
+		file_of_pages
+		start_peer
+		bench_user peer "qcow/$store/file"
+		stop_peer
 		;;
 	*) fail "there is no backstore '$backstore' here; tests/bench/run --help has them" ;;
 	esac

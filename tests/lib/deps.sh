@@ -23,6 +23,8 @@ deps_vm=(
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
 	libiscsi-bin iproute2 ddpt smartmontools xfsprogs btrfs-progs
 )
+# The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
+deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)
 deps_demo=(kmod e2fsprogs sg3-utils util-linux mount)
 
 # deps_missing SET...: the packages of these sets that are not installed, one a line.

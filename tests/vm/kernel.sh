@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Debian's stock kernel, unpacked into a cache and never installed, and so is
-# rtslib; the initramfs that gets a guest from it to the host's files; and the
+# Debian's stock kernel, unpacked into a cache and never installed, and so are
+# rtslib and another tcmu-runner; the initramfs that gets a guest from it to the host's files; and the
 # question whether KVM works. Sourced by tests/vm/run.
 
 vm_cache=${TCMU_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmu-runner/vm}
@@ -119,6 +119,13 @@ fetch_rtslib()
 {
 	! fetch_unpacked rtslib python3-rtslib-fb python3-pyudev python3-six ||
 		export TCMU_VM_RTSLIB=$vm_cache/rtslib/usr/lib/python3/dist-packages
+}
+
+# fetch_peer: exports TCMU_VM_PEER, the root of Debian's package of tcmu-runner 1.5, to
+# measure beside ours. Not installed, as both are /usr/bin/tcmu-runner.
+fetch_peer()
+{
+	! fetch_unpacked peer tcmu-runner libtcmu2 || export TCMU_VM_PEER=$vm_cache/peer
 }
 
 # make_initramfs OUT: busybox, the modules above in load order, tests/vm/init.
