@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The table of tests/bench/run: table.py RESULTS [--json FILE] [--least FILE]
+"""The tables of tests/bench/run: table.py RESULTS [--json FILE] [--least FILE]
 
 RESULTS has JOB.BACKSTORE.ROUND.json of fio; the last round counts. Each figure is the
-I/O operations per second divided by those of the kernel's fileio in the same run.
+I/O operations per second divided by those of the kernel's fileio in the same run; on
+null_blk (BACKSTORE-nullb...) by fileio's on null_blk, and then by fileio's on tmpfs.
 --least: JOB BACKSTORE RATIO a line; exit status 1 when a figure is below."""
 
 import argparse
@@ -27,19 +28,36 @@ def load(results):
             for job, of in jobs.items()}
 
 
+def base_of(backstore):
+    return "fileio-nullb" if "-nullb" in backstore else "fileio"
+
+
+def ratio(of, backstore, base):
+    """None when it was not measured."""
+    if backstore not in of or base not in of:
+        return None
+    return of[backstore][-1] / of[base][-1]
+
+
+def cell(of, name):
+    if name not in of:
+        return "-"
+    text = "%d IOPS" % of[name][-1]
+    for base in dict.fromkeys((base_of(name), "fileio")):
+        value = ratio(of, name, base)
+        text += " %6s" % ("" if value is None else "%.3f" % value)
+    return text
+
+
 def print_table(jobs):
-    names = sorted({name for of in jobs.values() for name in of}, key=lambda name: (name != "fileio", name))
-    print("%-18s" % "job" + "".join("%24s" % name for name in names))
+    names = sorted({name for of in jobs.values() for name in of},
+                   key=lambda name: ("-nullb" in name, name != base_of(name), name))
+    widths = {name: 31 if "-nullb" in name else 24 for name in names}
+    print("%-18s" % "job" + "".join("%*s" % (widths[name], name) for name in names))
     for job, of in sorted(jobs.items()):
-        base = of.get("fileio", [0])[-1]
-        line = "%-18s" % job
-        for name in names:
-            if name not in of:
-                line += "%24s" % "-"
-                continue
-            iops = of[name][-1]
-            line += "%24s" % ("%d IOPS %6s" % (iops, "%.3f" % (iops / base) if base else ""))
-        print(line)
+        print("%-18s" % job + "".join("%*s" % (widths[name], cell(of, name)) for name in names))
+    if any("-nullb" in name for name in names):
+        print("on null_blk the first ratio is to fileio-nullb, the second to fileio")
 
 
 def below(jobs, path):
@@ -49,13 +67,12 @@ def below(jobs, path):
         if not line or line.startswith("#"):
             continue
         job, backstore, least = line.split()[:3]
-        of = jobs.get(job, {})
-        if "fileio" not in of or backstore not in of:
+        base = base_of(backstore)
+        got = ratio(jobs.get(job, {}), backstore, base)
+        if got is None:
             missed.append("%s on %s was not measured" % (job, backstore))
-            continue
-        got = of[backstore][-1] / of["fileio"][-1]
-        if got < float(least):
-            missed.append("%s on %s: %.3f of fileio, at least %s should be" % (job, backstore, got, least))
+        elif got < float(least):
+            missed.append("%s on %s: %.3f of %s, at least %s should be" % (job, backstore, got, base, least))
     return missed
 
 

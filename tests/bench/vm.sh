@@ -52,6 +52,31 @@ bench_ours()
 	stop_daemon
 }
 
+# Storage that is there at once and copies nothing: what is left is the way to it.
+nullb=/dev/nullb0
+nullb_begin()
+{
+	local dev=/sys/kernel/config/nullb/nullb0
+	[ ! -b "$nullb" ] || return 0
+	modprobe null_blk nr_devices=0
+	mkdir "$dev"
+	put "$dev/size" $((size >> 20))
+	put "$dev/blocksize" 512
+	put "$dev/max_sectors" 2560 # what a disk has; its default, 127.5 KiB, cuts every I/O of 128 KiB in two
+	put "$dev/queue_mode" 2
+	put "$dev/irqmode" 0
+	put "$dev/memory_backed" 0
+	put "$dev/power" 1
+	wait_for 10 test -b "$nullb" || fail "null_blk makes no $nullb"
+}
+
+# Its pages in memory, as those of a file on tmpfs are, until the last one closes it.
+nullb_cached()
+{
+	nullb_begin
+	dd if="$nullb" of=/dev/null bs=1M status=none
+}
+
 store_begin
 for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
 	case $backstore in
@@ -73,6 +98,25 @@ for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
 		start_peer
 		bench_user peer "qcow/$store/file"
 		stop_peer
+		;;
+	fileio-nullb)
+		nullb_begin
+		exec {keep}<"$nullb"
+		nullb_cached
+		bench_kernel fileio-nullb fileio "fd_dev_name=$nullb,fd_dev_size=$size,fd_buffered_io=1"
+		exec {keep}<&-
+		;;
+	iblock-nullb)
+		nullb_begin
+		bench_kernel iblock-nullb iblock "udev_path=$nullb"
+		;;
+	file-nullb)
+		nullb_begin
+		bench_ours file-nullb "file/$nullb;direct"
+		;;
+	file-nullb-io_uring)
+		nullb_begin
+		bench_ours file-nullb-io_uring "file/$nullb;direct" --engine=io_uring
 		;;
 	*) fail "there is no backstore '$backstore' here; tests/bench/run --help has them" ;;
 	esac
