@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of tests/bench/run: table.py RESULTS [--json FILE] [--least FILE]
+"""The tables of tests/bench/run: table.py RESULTS [--json FILE] [--least FILE] [--parameters]
 
 RESULTS has JOB.BACKSTORE.ROUND.json of fio; the last round counts. Each figure is the
 I/O operations per second divided by those of the kernel's fileio in the same run; on
 null_blk (BACKSTORE-nullb...) by fileio's on null_blk, and then by fileio's on tmpfs.
---least: JOB BACKSTORE RATIO a line; exit status 1 when a figure is below."""
+--least: JOB BACKSTORE RATIO a line; exit status 1 when a figure is below.
+--parameters: names are sets of a device's parameters, and memory.NAME is their memory."""
 
 import argparse
 import json
 import pathlib
+import re
 import sys
 
 
@@ -76,16 +78,34 @@ def below(jobs, path):
     return missed
 
 
+def print_parameters(jobs, results):
+    """A line a set: its figures, and what its device held of the memory, in MiB."""
+    columns = {"all": "free:", "ring": "VmallocUsed:", "slab": "Slab:", "daemon": "RssAnon:"}
+    names = [path.name.split(".", 1)[1] for path in results.glob("memory.*")]
+    print("%-24s" % "parameters" + "".join("%20s" % job for job in sorted(jobs)) +
+          "".join("%8s" % title for title in columns) + "  MiB")
+    for name in sorted(names, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)]):
+        lines = (results / ("memory." + name)).read_text().splitlines()
+        memory = {key: int(value) / 1024 for key, value in (line.split() for line in lines)}
+        memory["free:"] = -memory["free:"]
+        print("%-24s" % name + "".join("%15d IOPS" % jobs[job][name][-1] for job in sorted(jobs)) +
+              "".join("%8.1f" % memory[key] for key in columns.values()))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--least", type=pathlib.Path)
+    parser.add_argument("--parameters", action="store_true")
     args = parser.parse_args()
     jobs = load(args.results)
     if not jobs:
         sys.exit("table.py: %s has no figures" % args.results)
-    print_table(jobs)
+    if args.parameters:
+        print_parameters(jobs, args.results)
+    else:
+        print_table(jobs)
     if args.json:
         args.json.write_text(json.dumps(jobs, indent=1) + "\n")
     missed = below(jobs, args.least) if args.least else []
