@@ -33,6 +33,25 @@ bench_kernel()
 	rmdir "$hba/bench" "$hba"
 }
 
+# bench_floor NAME [FILE]: on tests/bench/floor.c, without a daemon.
+bench_floor()
+{
+	local name=$1 floor=$TCMU_BUILD/tests/floor pid
+	shift
+	[ -x "$floor" ] || skip "$floor is not built"
+	warm cat "$floor"
+	lun_create bench floor/ "$size" data_pages_per_blk=64 cmd_ring_size_mb=1 max_data_area_mb=256 \
+		nl_reply_supported=-1
+	"$floor" "/dev/$(basename /sys/class/uio/uio*)" "$@" &
+	pid=$!
+	lun_attach bench
+	all_jobs "$name"
+	lun_detach bench
+	kill "$pid"
+	wait "$pid" || :
+	lun_delete bench
+}
+
 # bench_user NAME CONFIG: on the daemon that runs. Large pieces of data area, so that an
 # I/O is one iovec.
 bench_user()
@@ -78,7 +97,7 @@ nullb_cached()
 }
 
 store_begin
-for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
+for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-workers}; do
 	case $backstore in
 	fileio) # The kernel's own, buffered: the yardstick.
 		file_of_pages
@@ -89,9 +108,14 @@ for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
 		file_of_pages
 		bench_ours file "file/$store/file"
 		;;
-	file-io_uring)
+	file-workers)
 		file_of_pages
-		bench_ours file-io_uring "file/$store/file" --engine=io_uring
+		bench_ours file-workers "file/$store/file" --engine=workers
+		;;
+	floor) bench_floor floor ;;
+	floor-file)
+		file_of_pages
+		bench_floor floor-file "$store/file"
 		;;
 	peer) # It copes with the device parameters that ours get, so it gets them, too.
 		file_of_pages
@@ -114,9 +138,9 @@ for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-io_uring}; do
 		nullb_begin
 		bench_ours file-nullb "file/$nullb;direct"
 		;;
-	file-nullb-io_uring)
+	file-nullb-workers)
 		nullb_begin
-		bench_ours file-nullb-io_uring "file/$nullb;direct" --engine=io_uring
+		bench_ours file-nullb-workers "file/$nullb;direct" --engine=workers
 		;;
 	*) fail "there is no backstore '$backstore' here; tests/bench/run --help has them" ;;
 	esac
