@@ -57,6 +57,15 @@ void runner_cached_remove(struct runner_cached *c, int fd)
 	}
 }
 
+bool runner_cached_has(const struct runner_cached *c, int fd)
+{
+	for (unsigned int i = 0; i < c->count; i++) {
+		if (c->files[i].fd == fd)
+			return true;
+	}
+	return false;
+}
+
 void runner_cached_turn(struct runner_cached *c)
 {
 	c->left = c->one_cpu ? TURN_ALONE : TURN_BYTES;

@@ -40,6 +40,7 @@ void runner_cached_init(struct runner_cached *c);
 /* The file that this descriptor has open is looked at once; it stays open until it is removed. */
 void runner_cached_add(struct runner_cached *c, int fd);
 void runner_cached_remove(struct runner_cached *c, int fd);
+bool runner_cached_has(const struct runner_cached *c, int fd);
 
 /* At the start of a turn. */
 void runner_cached_turn(struct runner_cached *c);

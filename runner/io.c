@@ -110,10 +110,13 @@ static void nap_1ms(void)
 static void run_transfer(struct io_job *io,
 			 ssize_t (*xfer)(int fd, const struct iovec *iov, int cnt, off_t off))
 {
-	struct cursor c = { .iov = io->iov, .cnt = io->iov_cnt };
+	struct cursor c;
 	int eagain = 0;
 	uint64_t done = 0;
 
+	c.iov = io->iov; /* and not its window, which is a kilobyte */
+	c.cnt = io->iov_cnt;
+	c.skip = 0;
 	cursor_advance(&c, 0); /* passes empty iovecs */
 	while (c.cnt) {
 		size_t cnt;

@@ -12,8 +12,9 @@
 
 #include "runner/device.h"
 
-#define ENTRIES     128 /* of one submission; what comes on top is submitted at once */
-#define QUIET_WAITS 64  /* with the next one the polls pay no longer */
+#define ENTRIES      128 /* of one submission; what comes on top is submitted at once */
+#define BEHIND_US_MS 5   /* at most, see runner_uring_transfer() */
+#define QUIET_WAITS  64  /* with the next one the polls pay no longer */
 
 /* user_data: the tcmur_io, or one of these. */
 #define UDATA_UIO    UINT64_C(1)
@@ -26,6 +27,7 @@ struct runner_uring {
 	struct io_uring ring;
 	bool uio_polled, wake_polled; /* the multishot polls are armed */
 	unsigned int transfers;       /* in flight */
+	bool behind_us;               /* all of them, see runner_uring_transfer() */
 	unsigned int quiet;           /* waits since the last one, with none in flight */
 };
 
@@ -100,6 +102,15 @@ static void say_refused(int err)
 	tcmu_warn("io_uring cannot be used: %s; worker threads do all I/O instead", strerror(-err));
 }
 
+/* The kernel's threads for what cannot be done at once, writes to the page cache above all: with one processor a
+ * second one is only woken to find the file locked by the first. */
+static void one_thread_beside_us(struct io_uring *ring)
+{
+	unsigned int most[2] = { 1, 0 }; /* those for files; the others as they are */
+
+	io_uring_register_iowq_max_workers(ring, most);
+}
+
 void runner_uring_start(struct runner_dev *rdev)
 {
 	struct runner_uring *u;
@@ -116,6 +127,8 @@ void runner_uring_start(struct runner_dev *rdev)
 	}
 	/* Saves a look-up for each call. Not before Linux 5.18. */
 	io_uring_register_ring_fd(&u->ring);
+	if (rdev->cached.one_cpu)
+		one_thread_beside_us(&u->ring);
 	rdev->uring = u;
 	u->quiet = QUIET_WAITS;
 }
@@ -197,6 +210,10 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 				      op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0);
 	}
 	io_uring_sqe_set_data(sqe, io);
+	/* Linux gives a write to the page cache to a thread of its own. On one processor it gets on as soon as we
+	 * sleep, and with all of them. */
+	u->behind_us = (!u->transfers || u->behind_us) && op == RUNNER_URING_WRITE &&
+		       rdev->cached.one_cpu && runner_cached_has(&rdev->cached, fd);
 	u->transfers++;
 	return true;
 }
@@ -236,17 +253,23 @@ bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 					.tv_nsec = timeout_ms % 1000 * 1000000LL };
 	struct runner_uring *u = rdev->uring;
 	struct io_uring_cqe *cqe;
+	unsigned int events = 1;
 
 	if (is_quiet(rdev))
 		return false;
 	arm(rdev);
 	if (timeout_ms == 0 && !io_uring_sq_ready(&u->ring) && !u->transfers)
 		return true; /* an event that may wait for us is not needed: we are awake */
+	if (u->transfers > 1 && u->behind_us && timeout_ms) {
+		events = u->transfers;
+		timeout_ms = BEHIND_US_MS;
+		ts = (struct __kernel_timespec) { .tv_nsec = BEHIND_US_MS * 1000000LL };
+	}
 	if (timeout_ms == 0)
 		io_uring_submit_and_get_events(&u->ring);
 	else
-		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts,
-						 NULL);
+		io_uring_submit_and_wait_timeout(&u->ring, &cqe, events,
+						 timeout_ms < 0 ? NULL : &ts, NULL);
 	return true;
 }
 

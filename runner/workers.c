@@ -35,16 +35,18 @@ int runner_workers_init(struct runner_workers *w, unsigned int max)
 /* A job, or NULL: end. Called and returns with the lock held. */
 static struct runner_job *next_job_locked(struct runner_workers *w)
 {
+	struct timespec until = { 0 };
 	struct runner_job *job;
-	struct timespec until;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += WORKER_IDLE_SEC;
 	while (!w->first) {
 		int ret;
 
 		if (w->stop)
 			return NULL;
+		if (!until.tv_sec) {
+			clock_gettime(CLOCK_MONOTONIC, &until);
+			until.tv_sec += WORKER_IDLE_SEC;
+		}
 		w->idle++;
 		ret = pthread_cond_timedwait(&w->work, &w->lock, &until);
 		w->idle--;

@@ -23,8 +23,8 @@ cpu=0
 # doorbell: nobody can share that. Without io_uring no call reads for two commands.
 most_io_uring_32='syscalls 0.25  switches 0.2  doorbells 0.1'
 most_workers_32='syscalls 1.25  switches 0.2  doorbells 0.1'
-most_io_uring_1='syscalls 3'
-most_workers_1='syscalls 3'
+most_io_uring_1='syscalls 3.05'
+most_workers_1='syscalls 3.05'
 
 # Histograms count without a trace. The daemon's threads are tcmu-*, and io_uring's
 # workers, which are the daemon's too, iou-wrk-*.

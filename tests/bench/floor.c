@@ -64,8 +64,8 @@ static uint8_t about_disk(const struct tcmu_abi_entry *ent, const uint8_t *cdb)
 
 	switch (cdb[0]) {
 	case INQUIRY:
-		if (cdb[1] & 1)
-			return SAM_STAT_BUSY;
+		if (cdb[1] & 1) /* EVPD */
+			return SAM_STAT_CHECK_CONDITION;
 		data[2] = 6; /* SPC-4 */
 		data[3] = 2;
 		data[4] = 31;
