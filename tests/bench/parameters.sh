@@ -43,6 +43,7 @@ one_set()
 
 store_begin
 file_of_pages
+one_set 1 1 8 # and once more below: the first device of a boot has figures of its own
 for pages in 1 4 16 64; do
 	for area in 8 64 256; do
 		one_set "$pages" 1 "$area"
