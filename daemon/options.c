@@ -95,7 +95,8 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ "nice", 0, 0, G_OPTION_ARG_INT, &opt->limits.nice,
 		  "Nice value of the threads that serve the LUNs (default 0)", "N" },
 		{ "spin", 0, 0, G_OPTION_ARG_INT, &opt->limits.spin_usec,
-		  "Look for the next command so long at most before sleeping (default 0: never)",
+		  "Look for the next command so long at most before sleeping (default 20; 0: "
+		  "never)",
 		  "USEC" },
 		{ "stop-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.stop_sec,
 		  "Wait so long for commands in flight at the end (default 30)", "SEC" },
@@ -110,6 +111,7 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 			    .close_sec = 5,
 			    .stop_sec = 30,
 			    .gather_usec = 5000,
+			    .spin_usec = 20,
 			    .nice = 0 },
 	};
 	g_option_context_add_main_entries(context, entries, NULL);

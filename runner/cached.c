@@ -42,6 +42,7 @@ void runner_cached_add(struct runner_cached *c, int fd)
 	way = S_ISREG(st.st_mode) && is_memory(fd) ? RUNNER_CACHED_MEMORY : RUNNER_CACHED_TRY;
 	c->files[c->count++] = (struct runner_cached_file) {
 		.fd = fd,
+		.in_memory = way == RUNNER_CACHED_MEMORY,
 		.read = way,
 		.write = way,
 	};
@@ -57,13 +58,18 @@ void runner_cached_remove(struct runner_cached *c, int fd)
 	}
 }
 
-bool runner_cached_has(const struct runner_cached *c, int fd)
+bool runner_cached_memory(const struct runner_cached *c, int fd)
 {
+	bool memory = false;
+
 	for (unsigned int i = 0; i < c->count; i++) {
-		if (c->files[i].fd == fd)
-			return true;
+		if (fd >= 0 && c->files[i].fd != fd)
+			continue;
+		memory = c->files[i].in_memory;
+		if (!memory)
+			break;
 	}
-	return false;
+	return memory;
 }
 
 void runner_cached_turn(struct runner_cached *c)

@@ -23,6 +23,7 @@ enum runner_cached_way {
 
 struct runner_cached_file {
 	int fd;
+	bool in_memory; /* on tmpfs */
 	enum runner_cached_way read, write;
 	unsigned int skip;   /* transfers until the next try */
 	unsigned int failed; /* so many were skipped last */
@@ -40,7 +41,8 @@ void runner_cached_init(struct runner_cached *c);
 /* The file that this descriptor has open is looked at once; it stays open until it is removed. */
 void runner_cached_add(struct runner_cached *c, int fd);
 void runner_cached_remove(struct runner_cached *c, int fd);
-bool runner_cached_has(const struct runner_cached *c, int fd);
+/* Is this one of them, and on tmpfs? fd -1: are all of them? */
+bool runner_cached_memory(const struct runner_cached *c, int fd);
 
 /* At the start of a turn. */
 void runner_cached_turn(struct runner_cached *c);

@@ -102,7 +102,7 @@ static void say_refused(int err)
 	tcmu_warn("io_uring cannot be used: %s; worker threads do all I/O instead", strerror(-err));
 }
 
-/* The kernel's threads for what cannot be done at once, writes to the page cache above all: with one processor a
+/* The kernel's threads for what cannot be done at once. On tmpfs these are the writes: with one processor a
  * second one is only woken to find the file locked by the first. */
 static void one_thread_beside_us(struct io_uring *ring)
 {
@@ -127,7 +127,7 @@ void runner_uring_start(struct runner_dev *rdev)
 	}
 	/* Saves a look-up for each call. Not before Linux 5.18. */
 	io_uring_register_ring_fd(&u->ring);
-	if (rdev->cached.one_cpu)
+	if (rdev->cached.one_cpu && runner_cached_memory(&rdev->cached, -1))
 		one_thread_beside_us(&u->ring);
 	rdev->uring = u;
 	u->quiet = QUIET_WAITS;
@@ -211,9 +211,9 @@ bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, str
 	}
 	io_uring_sqe_set_data(sqe, io);
 	/* Linux gives a write to the page cache to a thread of its own. On one processor it gets on as soon as we
-	 * sleep, and with all of them. */
+	 * sleep, and on tmpfs, which does not wait for anything, with all of them. */
 	u->behind_us = (!u->transfers || u->behind_us) && op == RUNNER_URING_WRITE &&
-		       rdev->cached.one_cpu && runner_cached_has(&rdev->cached, fd);
+		       rdev->cached.one_cpu && runner_cached_memory(&rdev->cached, fd);
 	u->transfers++;
 	return true;
 }
