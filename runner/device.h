@@ -247,6 +247,8 @@ struct runner_job *runner_io_take(struct runner_dev *rdev, const void *from, con
 void runner_io_cancelled(struct runner_job *job);
 /* runner/io.c: runs done() of engine calls that have a result, and timers. */
 void runner_io_reap(struct runner_dev *rdev);
+/* runner/timer.c: runs done() of those that are due. */
+void runner_timers_reap(struct runner_dev *rdev);
 /* Milliseconds until the next timer, -1: none. */
 int runner_io_timeout(const struct runner_dev *rdev);
 /* runner/io.c, for uring.c: this transfer has come to an end with res, bytes or -errno. */

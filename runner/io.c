@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The I/O engine for fd-based handlers: on the device's thread where nothing has to be waited for, over
  * io_uring, over the device's worker threads. */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,50 +9,11 @@
 #include <unistd.h>
 
 #include "runner/device.h"
+#include "runner/io_job.h"
 #include "runner/uring.h"
-
-/* What tcmur_io.priv holds: the request until run() has finished, then the result. */
-struct io_job {
-	union {
-		struct runner_job job;
-		struct mpsc_node done;
-		struct tcmur_io *next_timer;
-	};
-	struct runner_dev *rdev;
-	union {
-		const struct iovec *iov;
-		int64_t (*fn)(struct tcmur_io *io);
-		uint64_t len;
-		uint64_t progress; /* result */
-	};
-	union {
-		int64_t off;
-		int64_t deadline; /* ns, CLOCK_MONOTONIC */
-		int64_t res;      /* result */
-	};
-	union {
-		struct {
-			uint32_t iov_cnt : 31;
-			uint32_t again : 1; /* a worker has to do it */
-		};
-		int mode;
-	};
-	int fd;
-};
-static_assert(sizeof(struct io_job) == sizeof(((struct tcmur_io *)0)->priv), "tcmur_io.priv");
 
 #define IO_WINDOW         64   /* iovecs copied at a time to continue a short transfer */
 #define IO_EAGAIN_RETRIES 1000 /* of 1 ms */
-
-static struct io_job *io_job(struct tcmur_io *io)
-{
-	return (struct io_job *)(void *)io->priv;
-}
-
-static struct tcmur_io *io_of(struct io_job *io)
-{
-	return container_of((void *)io, struct tcmur_io, priv);
-}
 
 static void io_finish(struct io_job *io, int64_t res, uint64_t progress)
 {
@@ -453,57 +413,12 @@ uint64_t tcmur_io_progress(const struct tcmur_io *io)
 	return ((const struct io_job *)(const void *)io->priv)->progress;
 }
 
-/* ---- timers: a sorted list, few at a time ---- */
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec)
-{
-	struct io_job *ij = io_prepare(dev, io, -1, 0);
-	struct tcmur_io **at = &ij->rdev->timers;
-
-	ij->deadline = now_ns() + (int64_t)nsec;
-	while (*at && io_job(*at)->deadline <= ij->deadline)
-		at = &io_job(*at)->next_timer;
-	ij->next_timer = *at;
-	*at = io;
-}
-
-int runner_io_timeout(const struct runner_dev *rdev)
-{
-	int64_t left;
-
-	if (!rdev->timers)
-		return -1;
-	left = io_job(rdev->timers)->deadline - now_ns();
-	if (left <= 0)
-		return 0;
-	left = (left + 999999) / 1000000; /* up: waking early would only spin */
-	return left > INT_MAX ? INT_MAX : (int)left;
-}
-
-static void reap_timers(struct runner_dev *rdev)
-{
-	while (rdev->timers && io_job(rdev->timers)->deadline <= now_ns()) {
-		struct tcmur_io *io = rdev->timers;
-
-		rdev->timers = io_job(io)->next_timer;
-		io->done(io, 0);
-	}
-}
-
 void runner_io_reap(struct runner_dev *rdev)
 {
 	struct mpsc_node *node = mpsc_take(&rdev->ios_done);
 
 	if (rdev->timers)
-		reap_timers(rdev);
+		runner_timers_reap(rdev);
 	if (rdev->uring)
 		runner_uring_reap(rdev);
 	while (node) {
