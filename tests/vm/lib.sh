@@ -120,13 +120,14 @@ ready_lines() { grep -c '^tcmu-runner: ready' "$daemon_log" 2>/dev/null || :; }
 
 is_ready() { [ "$(ready_lines)" -gt "$1" ] || ! kill -0 "$daemon_pid" 2>/dev/null; }
 
-# start_daemon [OPTION...]: returns once it serves.
+# start_daemon [OPTION...]: returns once it serves. TCMU_VM_DAEMON_OPTIONS has more, for all.
 start_daemon()
 {
-	local before
+	local before more
+	read -r -a more <<<"${TCMU_VM_DAEMON_OPTIONS-}"
 	touch "$daemon_log"
 	before=$(ready_lines)
-	"$daemon_bin" --handler-path "$handlers_dir" "$@" >>"$daemon_log" 2>&1 </dev/null &
+	"$daemon_bin" --handler-path "$handlers_dir" "${more[@]}" "$@" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
 	wait_for 60 is_ready "$before" || fail "the daemon is not ready after 60 s"
 	kill -0 "$daemon_pid" 2>/dev/null || fail "the daemon ended instead of getting ready"
