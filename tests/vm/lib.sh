@@ -320,12 +320,18 @@ fio_verify()
 # that nothing else touches; at a rate that leaves the processors to the test.
 load_begin()
 {
+	load_stat=/sys/block/${1##*/}/stat
+	load_reads=$(reads_of "$load_stat")
 	load_out=$TCMU_RESULTS/$script_name.load.out
 	fio "${fio_verify_args[@]}" --filename="$1" --bsrange=4k-64k --blockalign=4k --iodepth=8 \
 		--rate_iops=40 --max_latency=25s --verify_backlog=32 --runtime=3600 "${@:2}" \
 		>"$load_out" 2>&1 </dev/null &
 	load_pid=$!
 }
+
+reads_of() { awk '{ print $1 }' "$1"; }
+
+has_read() { [ "$(reads_of "$load_stat")" -gt "$load_reads" ] || ! kill -0 "$load_pid" 2>/dev/null; }
 
 load_hurt() { fail "the other LUN was hurt: $(tail -n 25 "$load_out")"; }
 
@@ -335,6 +341,7 @@ load_runs() { kill -0 "$load_pid" 2>/dev/null || load_hurt; }
 load_end()
 {
 	local status=0
+	wait_for 30 has_read || fail "nothing was read on the other LUN" # it begins with writes
 	load_runs
 	kill -TERM "$load_pid"
 	wait "$load_pid" || status=$?
