@@ -61,6 +61,16 @@ static void flush_events(struct fake_client *c)
 	}
 }
 
+/* The kernel has sent an event when its writer begins to wait, so no answer to a request may come before one:
+ * who has just told it not to wait any more looks for the last events then. */
+static void flush_all(struct fake_kernel *k)
+{
+	for (int i = 0; i < FAKE_MAX_CLIENTS; i++) {
+		if (k->clients[i])
+			flush_events(k->clients[i]);
+	}
+}
+
 /* tcmu_genl_cmd_done(): the waiter is off the list before its type is looked at, so that a reply of
  * the wrong type loses it for good. */
 static int64_t do_reply(struct fake_kernel *k, const struct fake_wire_req *req)
@@ -271,6 +281,7 @@ static void prepare(struct fake_kernel *k, struct look *l)
 	l->devs = 0;
 	l->fds[0] = (struct pollfd) { .fd = k->listen_fd, .events = POLLIN };
 	l->fds[1] = (struct pollfd) { .fd = k->wake_fd, .events = POLLIN };
+	flush_all(k);
 	for (int i = 0; i < FAKE_MAX_CLIENTS; i++) {
 		struct fake_client *c = k->clients[i];
 
@@ -278,7 +289,6 @@ static void prepare(struct fake_kernel *k, struct look *l)
 			continue;
 		if (c->held)
 			handle(k, c);
-		flush_events(c);
 		l->client[l->clients++] = i;
 		l->fds[n++] = (struct pollfd) {
 			.fd = c->fd,
@@ -296,6 +306,7 @@ static void prepare(struct fake_kernel *k, struct look *l)
 
 static void serve_clients(struct fake_kernel *k, struct look *l)
 {
+	flush_all(k);
 	for (size_t i = 0; i < l->clients; i++) {
 		struct fake_client *c = k->clients[l->client[i]];
 		short got = l->fds[2 + i].revents;
