@@ -227,7 +227,7 @@ void tcmur_cmd_complete(struct tcmu_device *dev, struct tcmur_cmd *cmd, int sts)
  * that move none, or -errno. io and iov belong to the engine until then. What is transient (EINTR,
  * EAGAIN) is retried, more than IOV_MAX iovecs are split; iovecs are not changed. readv, writev and
  * fallocate of a struct tcmur_io in the memory of a command that the initiator has given up may end with
- * -ECANCELED: nothing of it was done.
+ * -ECANCELED: nobody waits for it, and part of it may have been done.
  */
 struct tcmur_io {
 	void (*done)(struct tcmur_io *io, int64_t res);
@@ -255,7 +255,7 @@ void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec)
  * Optional, on the device's thread: what is in the page cache of this open file need not be waited for, so
  * readv and writev may move it on the device's thread, which costs least. Only a file whose descriptor stays
  * open until it is removed here (before close(2)), or until the device is closed. Up to 4 of a device;
- * O_DIRECT has no page cache, and nothing happens.
+ * with O_DIRECT, O_DSYNC or O_SYNC nothing happens.
  */
 void tcmur_io_add_fd(struct tcmu_device *dev, int fd);
 void tcmur_io_remove_fd(struct tcmu_device *dev, int fd);

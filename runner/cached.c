@@ -15,11 +15,17 @@
 #define TURN_ALONE (1u << 20) /* on one processor: the answers have to wait all the same */
 #define SKIP_MAX   64
 
+void runner_cached_clear(struct runner_cached *c)
+{
+	c->count = 0;
+	c->others = false;
+}
+
 void runner_cached_init(struct runner_cached *c)
 {
 	cpu_set_t cpus;
 
-	c->count = 0;
+	runner_cached_clear(c);
 	c->one_cpu = !sched_getaffinity(0, sizeof(cpus), &cpus) && CPU_COUNT(&cpus) == 1;
 }
 
@@ -36,15 +42,19 @@ void runner_cached_add(struct runner_cached *c, int fd)
 	enum runner_cached_way way;
 	struct stat st;
 
-	/* O_DIRECT passes the page cache by, and a transfer waits for the storage whatever it is told. */
-	if (c->count == RUNNER_CACHED_FILES || flags < 0 || flags & O_DIRECT || fstat(fd, &st))
+	/* O_DIRECT passes the page cache by, O_DSYNC (of which O_SYNC is more) writes through it: a transfer
+	 * waits for the storage whatever it is told. */
+	if (c->count == RUNNER_CACHED_FILES || flags < 0 || flags & (O_DIRECT | O_DSYNC) ||
+	    fstat(fd, &st)) {
+		c->others = true;
 		return;
+	}
 	way = S_ISREG(st.st_mode) && is_memory(fd) ? RUNNER_CACHED_MEMORY : RUNNER_CACHED_TRY;
 	c->files[c->count++] = (struct runner_cached_file) {
 		.fd = fd,
 		.in_memory = way == RUNNER_CACHED_MEMORY,
-		.read = way,
-		.write = way,
+		.read.way = way,
+		.write.way = way,
 	};
 }
 
@@ -58,9 +68,21 @@ void runner_cached_remove(struct runner_cached *c, int fd)
 	}
 }
 
+bool runner_cached_has(const struct runner_cached *c, int fd)
+{
+	for (unsigned int i = 0; i < c->count; i++) {
+		if (c->files[i].fd == fd)
+			return true;
+	}
+	return false;
+}
+
 bool runner_cached_memory(const struct runner_cached *c, int fd)
 {
 	bool memory = false;
+
+	if (fd < 0 && c->others)
+		return false;
 
 	for (unsigned int i = 0; i < c->count; i++) {
 		if (fd >= 0 && c->files[i].fd != fd)
@@ -98,42 +120,42 @@ static struct runner_cached_file *find(struct runner_cached *c, int fd)
 }
 
 /* What was not in the page cache may come into it: tried again later, and later. */
-static void missed(struct runner_cached_file *file)
+static void missed(struct runner_cached_dir *dir)
 {
-	file->failed = file->failed ? file->failed * 2 : 1;
-	if (file->failed > SKIP_MAX)
-		file->failed = SKIP_MAX;
-	file->skip = file->failed;
+	dir->failed = dir->failed ? dir->failed * 2 : 1;
+	if (dir->failed > SKIP_MAX)
+		dir->failed = SKIP_MAX;
+	dir->skip = dir->failed;
 }
 
 bool runner_cached_transfer(struct runner_cached *c, bool write, int fd, const struct iovec *iov,
 			    size_t iov_cnt, size_t len, off_t off)
 {
 	struct runner_cached_file *file = find(c, fd);
-	enum runner_cached_way *way;
+	struct runner_cached_dir *dir;
 	ssize_t ret;
 	int flags;
 
 	if (!file || iov_cnt > IOV_MAX)
 		return false;
-	way = write ? &file->write : &file->read;
-	if (*way == RUNNER_CACHED_NEVER)
+	dir = write ? &file->write : &file->read;
+	if (dir->way == RUNNER_CACHED_NEVER)
 		return false;
-	if (file->skip) {
-		file->skip--;
+	if (dir->skip) {
+		dir->skip--;
 		return false;
 	}
-	flags = *way == RUNNER_CACHED_TRY ? RWF_NOWAIT : 0;
+	flags = dir->way == RUNNER_CACHED_TRY ? RWF_NOWAIT : 0;
 	ret = write ? pwritev2(fd, iov, (int)iov_cnt, off, flags)
 		    : preadv2(fd, iov, (int)iov_cnt, off, flags);
 	c->left -= len < c->left ? len : c->left;
 	if (ret >= 0 && (size_t)ret == len) {
-		file->failed = 0;
+		dir->failed = 0;
 		return true;
 	}
 	if (ret < 0 && errno == EOPNOTSUPP)
-		*way = RUNNER_CACHED_NEVER;
+		dir->way = RUNNER_CACHED_NEVER;
 	else
-		missed(file);
+		missed(dir);
 	return false;
 }

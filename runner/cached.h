@@ -17,31 +17,39 @@
 
 enum runner_cached_way {
 	RUNNER_CACHED_NEVER,
-	RUNNER_CACHED_TRY, /* RWF_NOWAIT, while it comes out well */
-	RUNNER_CACHED_MEMORY, /* tmpfs has no storage below to wait for, and does not know RWF_NOWAIT */
+	RUNNER_CACHED_TRY,    /* RWF_NOWAIT, while it comes out well */
+	RUNNER_CACHED_MEMORY, /* tmpfs has no storage below to wait for, but swap, and no RWF_NOWAIT */
+};
+
+struct runner_cached_dir {
+	enum runner_cached_way way;
+	unsigned int skip;   /* transfers until the next try */
+	unsigned int failed; /* so many were skipped last */
 };
 
 struct runner_cached_file {
 	int fd;
 	bool in_memory; /* on tmpfs */
-	enum runner_cached_way read, write;
-	unsigned int skip;   /* transfers until the next try */
-	unsigned int failed; /* so many were skipped last */
+	struct runner_cached_dir read, write;
 };
 
 struct runner_cached {
 	struct runner_cached_file files[RUNNER_CACHED_FILES];
 	unsigned int count;
+	bool others;   /* some were turned down */
 	bool one_cpu;  /* nobody could do it beside us */
-	uint64_t left; /* bytes in this turn */
+	uint64_t left; /* of the bytes of this turn: with none, no other transfer begins */
 };
 
 /* After the device's thread has started. */
 void runner_cached_init(struct runner_cached *c);
+/* Before the handler opens (again). */
+void runner_cached_clear(struct runner_cached *c);
 /* The file that this descriptor has open is looked at once; it stays open until it is removed. */
 void runner_cached_add(struct runner_cached *c, int fd);
 void runner_cached_remove(struct runner_cached *c, int fd);
-/* Is this one of them, and on tmpfs? fd -1: are all of them? */
+bool runner_cached_has(const struct runner_cached *c, int fd);
+/* Is this one of them, and on tmpfs? fd -1: are all that were ever added? */
 bool runner_cached_memory(const struct runner_cached *c, int fd);
 
 /* At the start of a turn. */

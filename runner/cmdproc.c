@@ -167,12 +167,13 @@ static bool has_work(struct runner_dev *rdev)
 	       (!rdev->stopping && !rdev->parked && tcmulib_ring_pending(rdev->dev));
 }
 
-/* Of what has_work() looks at, what one may wait for, and what costs nothing to look at. */
+/* has_work(), for a look or two more or less. */
 static bool work_there(void *arg)
 {
 	const struct runner_dev *rdev = arg;
 
-	return tcmulib_ring_pending(rdev->dev) ||
+	return rdev->here_first || tcmulib_ring_pending(rdev->dev) ||
+	       atomic_load_explicit(&rdev->visits.arrived.top, memory_order_relaxed) ||
 	       atomic_load_explicit(&rdev->cmds_done.top, memory_order_relaxed) ||
 	       atomic_load_explicit(&rdev->ios_done.top, memory_order_relaxed) ||
 	       atomic_load_explicit(&rdev->requests, memory_order_relaxed);

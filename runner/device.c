@@ -143,6 +143,7 @@ static int open_handler(struct runner_dev *rdev, bool reopen)
 	atomic_store(&rdev->state, RUNNER_OPENING);
 	if (!block_size_ok(rdev))
 		return -EINVAL;
+	runner_cached_clear(&rdev->cached);
 	ret = rdev->handler->open(rdev->dev, reopen);
 	if (ret > 0) /* old handlers return a positive errno or 1 */
 		ret = ret < 4096 ? -ret : -EIO;

@@ -106,7 +106,8 @@ struct runner_dev {
 	struct runner_job *batch_first,
 		**batch_last; /* for the engine and the workers, handed over once per round */
 	unsigned int batch_count;
-	struct tcmur_io *timers; /* sorted by deadline */
+	unsigned int worker_calls; /* engine calls that workers have */
+	struct tcmur_io *timers;   /* sorted by deadline */
 
 	/* A command of our own, for what a reconfig needs from the handler. */
 	struct runner_cmd *own;

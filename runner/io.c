@@ -194,7 +194,8 @@ static void io_submit(struct io_job *io, void (*run)(struct runner_job *job))
  */
 static bool tried_again(const struct io_job *io, int res)
 {
-	if (res == -EAGAIN || res == -EINTR || res == -EOPNOTSUPP)
+	/* ECANCELED: io_uring could not make a thread for it, and nothing was done. */
+	if (res == -EAGAIN || res == -EINTR || res == -EOPNOTSUPP || res == -ECANCELED)
 		return true;
 	if (res < 0)
 		return io->job.run != run_write_fua;
@@ -221,15 +222,24 @@ static bool may_be_left(const struct runner_job *job)
 	return job->run != run_work && job->run != run_fsync;
 }
 
+/* Not a callback of the handler's, which comes back another way (runner/ops.c). */
+static bool is_engine_call(const struct runner_job *job)
+{
+	return job->run == run_read || job->run == run_write || job->run == run_write_fua ||
+	       job->run == run_fsync || job->run == run_fallocate || job->run == run_work;
+}
+
 struct runner_job *runner_io_take(struct runner_dev *rdev, const void *from, const void *to)
 {
 	struct runner_job *job = runner_job_take(&rdev->batch_first, &rdev->batch_last, from, to,
 						 may_be_left);
 
-	if (job)
+	if (job) {
 		rdev->batch_count--;
-	else
+		rdev->worker_calls += is_engine_call(job); /* it comes back as if one had had it */
+	} else {
 		job = runner_workers_take(&rdev->workers, from, to, may_be_left);
+	}
 	return job;
 }
 
@@ -252,13 +262,22 @@ static size_t transfer_len(const struct io_job *io)
 	return tcmu_iovec_length((struct iovec *)(uintptr_t)io->iov, io->iov_cnt);
 }
 
+/* Would it have to wait for a lock? On tmpfs a write waits for others of the same file, and for fallocate(),
+ * which may be about a gigabyte. */
+static bool would_wait(const struct io_job *io)
+{
+	return io->job.run == run_write &&
+	       (io->rdev->worker_calls || runner_uring_busy(io->rdev)) &&
+	       runner_cached_memory(&io->rdev->cached, io->fd);
+}
+
 /* Not FUA: it waits for the storage. */
 static bool done_here(struct io_job *io, unsigned int transfers)
 {
 	struct runner_cached *cached = &io->rdev->cached;
 	size_t len;
 
-	if (!cached->count || io->job.run == run_write_fua)
+	if (!cached->count || io->job.run == run_write_fua || would_wait(io))
 		return false;
 	len = transfer_len(io);
 	if (!runner_cached_wanted(cached, len, transfers, io->rdev->uring) ||
@@ -275,6 +294,10 @@ static bool given_to_uring(struct io_job *io)
 				  : io->job.run == run_write ? RUNNER_URING_WRITE
 							     : RUNNER_URING_WRITE_FUA;
 
+	/* A FUA write to the page cache that fails after a part of it comes back as a short one, without the
+	 * error that is told once (see tried_again()). */
+	if (op == RUNNER_URING_WRITE_FUA && runner_cached_has(&io->rdev->cached, io->fd))
+		return false;
 	return io->rdev->uring && runner_uring_transfer(io->rdev, op, io_of(io), io->fd, io->iov,
 							io->iov_cnt, io->off);
 }
@@ -290,6 +313,7 @@ static unsigned int count_transfers(const struct runner_job *job)
 
 static void to_workers(struct runner_dev *rdev, struct runner_job *job)
 {
+	rdev->worker_calls += is_engine_call(job);
 	*rdev->batch_last = job;
 	rdev->batch_last = &job->next;
 	rdev->batch_count++;
@@ -426,6 +450,7 @@ void runner_io_reap(struct runner_dev *rdev)
 		struct tcmur_io *pub = io_of(io);
 
 		node = node->next; /* before done(): the job may be reused in it */
+		rdev->worker_calls--;
 		pub->done(pub, io->res);
 	}
 }

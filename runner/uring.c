@@ -262,8 +262,10 @@ bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 		return true; /* an event that may wait for us is not needed: we are awake */
 	if (u->transfers > 1 && u->behind_us && timeout_ms) {
 		events = u->transfers;
-		timeout_ms = BEHIND_US_MS;
-		ts = (struct __kernel_timespec) { .tv_nsec = BEHIND_US_MS * 1000000LL };
+		if (timeout_ms < 0 || timeout_ms > BEHIND_US_MS) {
+			timeout_ms = BEHIND_US_MS;
+			ts = (struct __kernel_timespec) { .tv_nsec = BEHIND_US_MS * 1000000LL };
+		}
 	}
 	if (timeout_ms == 0)
 		io_uring_submit_and_get_events(&u->ring);

@@ -32,7 +32,8 @@ enum runner_uring_op { RUNNER_URING_READ, RUNNER_URING_WRITE, RUNNER_URING_WRITE
 bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
 			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off);
 /* Submits, and waits for something to happen; at most timeout_ms (-1: for ever, 0: not at all). False:
- * nothing was to be submitted, there have been no transfers for a while, and epoll waits for less. */
+ * nothing was to be submitted, there have been no transfers for a while, and epoll waits for less. On one processor it may be some
+ * milliseconds until a batch of writes to memory is over, whatever else happens. */
 bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms);
 /* Something is to be submitted or in flight. */
 bool runner_uring_busy(const struct runner_dev *rdev);

@@ -93,13 +93,13 @@ static void misses_become_rare(void **state)
 	start();
 	runner_cached_add(&c, fd);
 	for (int i = 0; i < 1000; i++) {
-		unsigned int before = c.files[0].skip;
+		unsigned int before = c.files[0].read.skip;
 
 		assert_false(move(false, fd, buf, sizeof(buf), SIZE));
 		tries += !before;
 	}
 	assert_in_range(tries, 7, 1000 / 64 + 8);
-	while (c.files[0].skip)
+	while (c.files[0].read.skip)
 		move(false, fd, buf, sizeof(buf), 0);
 	assert_true(move(false, fd, buf, sizeof(buf), 0));
 	assert_true(move(false, fd, buf, sizeof(buf), 0)); /* forgiven */
