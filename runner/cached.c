@@ -58,6 +58,15 @@ void runner_cached_add(struct runner_cached *c, int fd)
 	};
 }
 
+static const struct runner_cached_file *find(const struct runner_cached *c, int fd)
+{
+	for (unsigned int i = 0; i < c->count; i++) {
+		if (c->files[i].fd == fd)
+			return &c->files[i];
+	}
+	return NULL;
+}
+
 void runner_cached_remove(struct runner_cached *c, int fd)
 {
 	for (unsigned int i = 0; i < c->count; i++) {
@@ -70,28 +79,23 @@ void runner_cached_remove(struct runner_cached *c, int fd)
 
 bool runner_cached_has(const struct runner_cached *c, int fd)
 {
-	for (unsigned int i = 0; i < c->count; i++) {
-		if (c->files[i].fd == fd)
-			return true;
-	}
-	return false;
+	return find(c, fd);
 }
 
 bool runner_cached_memory(const struct runner_cached *c, int fd)
 {
-	bool memory = false;
+	const struct runner_cached_file *file = find(c, fd);
 
-	if (fd < 0 && c->others)
-		return false;
+	return file && file->in_memory;
+}
 
+bool runner_cached_all_memory(const struct runner_cached *c)
+{
 	for (unsigned int i = 0; i < c->count; i++) {
-		if (fd >= 0 && c->files[i].fd != fd)
-			continue;
-		memory = c->files[i].in_memory;
-		if (!memory)
-			break;
+		if (!c->files[i].in_memory)
+			return false;
 	}
-	return memory;
+	return c->count && !c->others;
 }
 
 void runner_cached_turn(struct runner_cached *c)
@@ -110,15 +114,6 @@ bool runner_cached_wanted(const struct runner_cached *c, size_t len, unsigned in
 	return len >= LARGE ? c->one_cpu : !batches;
 }
 
-static struct runner_cached_file *find(struct runner_cached *c, int fd)
-{
-	for (unsigned int i = 0; i < c->count; i++) {
-		if (c->files[i].fd == fd)
-			return &c->files[i];
-	}
-	return NULL;
-}
-
 /* What was not in the page cache may come into it: tried again later, and later. */
 static void missed(struct runner_cached_dir *dir)
 {
@@ -131,7 +126,7 @@ static void missed(struct runner_cached_dir *dir)
 bool runner_cached_transfer(struct runner_cached *c, bool write, int fd, const struct iovec *iov,
 			    size_t iov_cnt, size_t len, off_t off)
 {
-	struct runner_cached_file *file = find(c, fd);
+	struct runner_cached_file *file = (struct runner_cached_file *)(uintptr_t)find(c, fd);
 	struct runner_cached_dir *dir;
 	ssize_t ret;
 	int flags;

@@ -49,8 +49,10 @@ void runner_cached_clear(struct runner_cached *c);
 void runner_cached_add(struct runner_cached *c, int fd);
 void runner_cached_remove(struct runner_cached *c, int fd);
 bool runner_cached_has(const struct runner_cached *c, int fd);
-/* Is this one of them, and on tmpfs? fd -1: are all that were ever added? */
+/* Is this one of them, and on tmpfs? */
 bool runner_cached_memory(const struct runner_cached *c, int fd);
+/* Are all on tmpfs that were ever to be added, and there are some? */
+bool runner_cached_all_memory(const struct runner_cached *c);
 
 /* At the start of a turn. */
 void runner_cached_turn(struct runner_cached *c);

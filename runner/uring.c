@@ -127,7 +127,7 @@ void runner_uring_start(struct runner_dev *rdev)
 	}
 	/* Saves a look-up for each call. Not before Linux 5.18. */
 	io_uring_register_ring_fd(&u->ring);
-	if (rdev->cached.one_cpu && runner_cached_memory(&rdev->cached, -1))
+	if (rdev->cached.one_cpu && runner_cached_all_memory(&rdev->cached))
 		one_thread_beside_us(&u->ring);
 	rdev->uring = u;
 	u->quiet = QUIET_WAITS;

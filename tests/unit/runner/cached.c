@@ -59,10 +59,10 @@ static void memory_is_always_there(void **state)
 	start();
 	memset(out, 0x5a, sizeof(out));
 	assert_false(move(true, fd, out, sizeof(out), 0)); /* nobody has added it */
-	assert_false(runner_cached_memory(&c, -1));
+	assert_false(runner_cached_all_memory(&c));
 	runner_cached_add(&c, fd);
 	assert_true(runner_cached_memory(&c, fd));
-	assert_true(runner_cached_memory(&c, -1));
+	assert_true(runner_cached_all_memory(&c));
 	assert_false(runner_cached_memory(&c, fd + 1));
 	assert_true(move(true, fd, out, sizeof(out), 8192));
 	assert_true(move(false, fd, in, sizeof(in), 8192));
@@ -118,7 +118,7 @@ static void file_on_storage(void **state)
 	start();
 	runner_cached_add(&c, fd);
 	assert_false(runner_cached_memory(&c, fd));
-	assert_false(runner_cached_memory(&c, -1));
+	assert_false(runner_cached_all_memory(&c));
 	for (int i = 0; i < 100; i++) {
 		off_t off = i % 16 * 4096;
 
