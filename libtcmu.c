@@ -188,6 +188,11 @@ struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *dev, uint16_t cmd_
 	return tcmu_ring_by_id(&dev->ring, cmd_id);
 }
 
+void tcmulib_command_set_mark(struct tcmu_device *dev, struct tcmulib_cmd *cmd, uint32_t mark)
+{
+	tcmu_ring_set_mark(&dev->ring, cmd, mark);
+}
+
 int tcmulib_free_kept_buffer(struct tcmu_device *dev, uint16_t cmd_id)
 {
 	int ret = tcmu_ring_free_kept(&dev->ring, cmd_id);

@@ -190,6 +190,10 @@ void tcmulib_register(struct tcmulib_context *ctx);
  */
 struct tcmulib_cmd {
 	uint16_t cmd_id;
+	/* A process before this one has had the command, and died before it was answered: it may have
+	 * been executed, in whole or in part. What that one said with tcmulib_command_set_mark(). */
+	bool again;
+	uint32_t mark;
 	uint8_t *cdb; /* whole: the length of tcmu_cdb_get_length() is there */
 	struct iovec *iovec;
 	size_t iov_cnt;
@@ -228,10 +232,11 @@ struct tcmulib_tmr {
 	const uint16_t *cmd_ids; /* valid until the next ring call */
 };
 
-/* Maps the ring and continues where a predecessor that stopped cleanly left off (cmd_tail). After a
- * crashed or unknown predecessor with commands in flight: the slow road, block + reset + unblock
- * (the initiator gets BUSY and resends), so call it only when the predecessor's I/O is provably
- * over (the handler's lock on its storage is held). Called by get_next_command and processing_start
+/* Maps the ring and continues where the predecessor left off (cmd_tail). If that one died with commands
+ * in flight, all that it has not answered comes again, with tcmulib_cmd.again set; so call this only when
+ * its I/O is provably over (the handler's lock on its storage is held). After a predecessor that does
+ * not keep the ring as a journal: the slow road, block + reset + unblock (the initiator gets BUSY and
+ * resends). Called by get_next_command and processing_start
  * if not before, once; called by the program after a failure it tries again. 0 (also if started
  * already) or -errno; -EPROTO: a ring that this library does not understand. May block for some ms
  * (configfs), or, if the process has no descriptors left, for some seconds. */
@@ -253,6 +258,11 @@ const struct tcmulib_tmr *tcmulib_get_next_tmr(struct tcmu_device *dev);
  * command at once, so all I/O into it must be over (unless keep_buf is set). sts: enum tcmu_sts (not ASYNC_HANDLED). The
  * kernel is told by the next tcmulib_processing_complete(). */
 void tcmulib_command_complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, int sts);
+
+/* For commands that must not be executed twice (COMPARE AND WRITE): how far this one has come, in a
+ * word of the program's own, which a process after a death of this one finds in tcmulib_cmd.mark. 0:
+ * nothing that matters. A store to the ring; it is gone with the answer. */
+void tcmulib_command_set_mark(struct tcmu_device *dev, struct tcmulib_cmd *cmd, uint32_t mark);
 
 /* Acknowledges the event that made the device's descriptor readable (one read). Not needed with an
  * edge-triggered watch. */

@@ -28,12 +28,14 @@ struct tcmu_abi_mailbox {
 	uint32_t cmdr_off;
 	uint32_t cmdr_size;
 	uint32_t cmd_head;
-	uint8_t pad0[48];
+	uint8_t pad0[48]; /* ours too, but in the cache line that the kernel writes */
 	uint32_t cmd_tail;
 	uint8_t scratch[60]; /* ours: outlives the process, dies with the device */
 };
 static_assert(offsetof(struct tcmu_abi_mailbox, cmd_tail) == 64, "mailbox");
 static_assert(sizeof(struct tcmu_abi_mailbox) == 128, "mailbox");
+
+#define TCMU_ABI_IOV_OFF ((uint32_t)offsetof(struct tcmu_abi_entry, req.iov))
 
 #define TCMU_ABI_OP_MASK  7u
 #define TCMU_ABI_OP_PAD   0u
@@ -63,7 +65,8 @@ struct tcmu_abi_entry {
 			uint32_t cookie; /* iov_dif_cnt: the kernel never uses it; see lib/ring.c */
 			uint32_t pad;
 			uint64_t cdb_off; /* from the start of the mapping */
-			uint64_t reserved[2];
+			uint32_t mark;    /* of __pad1: the program's, see lib/ring.h */
+			uint32_t reserved[3];
 			struct iovec
 				iov[]; /* iov_base is an offset from the start of the mapping */
 		} req;

@@ -9,7 +9,6 @@
 
 #define CMD_MIN_LEN ((uint32_t)sizeof(struct tcmu_abi_entry)) /* the answer must fit */
 #define TMR_MIN_LEN ((uint32_t)offsetof(struct tcmu_abi_tmr, cmd_ids))
-#define IOV_OFF     ((uint32_t)offsetof(struct tcmu_abi_entry, req.iov))
 
 /* A CMD entry whose counts and places are known to be inside it. */
 struct request {
@@ -19,10 +18,10 @@ struct request {
 	const struct iovec *iov;
 	const uint8_t *cdb;
 	uint32_t cdb_len;
+	uint32_t mark;
 };
 
-/* Bytes of the CDB, of which avail >= 1 may be looked at; 0 if they do not hold all of it. */
-static uint32_t cdb_length(const uint8_t *cdb, uint64_t avail)
+uint32_t ring_cdb_length(const uint8_t *cdb, uint64_t avail)
 {
 	uint32_t len;
 
@@ -47,7 +46,9 @@ static bool parse_request(struct tcmu_ring *ring, uint32_t len, struct request *
 	req->iov_cnt = ent->req.iov_cnt;
 	req->bidi_cnt = ent->req.iov_bidi_cnt;
 	req->iov = ent->req.iov;
-	iovs_end = IOV_OFF + ((uint64_t)req->iov_cnt + req->bidi_cnt) * sizeof(struct iovec);
+	req->mark = ent->req.mark;
+	iovs_end = TCMU_ABI_IOV_OFF +
+		   ((uint64_t)req->iov_cnt + req->bidi_cnt) * sizeof(struct iovec);
 	if (iovs_end > len)
 		return ring_insane(ring, "entry at %u: %u + %u iovs in %u bytes", ring->pos,
 				   req->iov_cnt, req->bidi_cnt, len);
@@ -57,7 +58,7 @@ static bool parse_request(struct tcmu_ring *ring, uint32_t len, struct request *
 		return ring_insane(ring, "entry at %u: CDB at %llu, outside the entry", ring->pos,
 				   (unsigned long long)cdb_off);
 	req->cdb = ring->map + cdb_off;
-	req->cdb_len = cdb_length(req->cdb, start + len - cdb_off);
+	req->cdb_len = ring_cdb_length(req->cdb, start + len - cdb_off);
 	if (!req->cdb_len)
 		return ring_insane(ring, "entry at %u: CDB %02x does not fit the entry", ring->pos,
 				   req->cdb[0]);
@@ -140,7 +141,10 @@ static bool copy_request(struct tcmu_ring *ring, struct tcmu_ring_cmd *cmd,
 
 	cmd->data_len = data_len;
 	cmd->orig_cnt = req->iov_cnt;
+	cmd->slot = ring->pos;
 	cmd->pub.cmd_id = req->cmd_id;
+	cmd->pub.again = ring->replaying;
+	cmd->pub.mark = req->mark;
 	cmd->pub.iov_cnt = req->iov_cnt;
 	memset(cmd->pub.sense_buf, 0, sizeof(cmd->pub.sense_buf));
 	cmd->pub.hm_private = ring->priv ? ring->priv + req->cmd_id * ring->priv_size : NULL;
@@ -268,6 +272,11 @@ struct tcmulib_cmd *tcmu_ring_next(struct tcmu_ring *ring, size_t priv_size)
 	while (peek_entry(ring, &len_op)) {
 		uint32_t op = ring_entry_op(len_op);
 
+		if (__builtin_expect(ring->replaying, 0) && ring_journal_lost(ring)) {
+			if (!ring_journal_answer_lost(ring))
+				return NULL;
+			continue;
+		}
 		if (op == TCMU_ABI_OP_CMD) {
 			struct tcmulib_cmd *cmd = consume_command(ring, len_op);
 

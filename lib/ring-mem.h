@@ -4,7 +4,12 @@
 #ifndef LIB_RING_MEM_H
 #define LIB_RING_MEM_H
 
+#include <string.h>
+
 #include "lib/ring.h"
+
+#define SAM_CHECK_CONDITION 0x02 /* SAM-5 5.3.1 */
+#define SAM_BUSY            0x08
 
 /* Acquire: the entries below head were written before it (target_core_user.c: UPDATE_HEAD() is an
  * smp_store_release). Without it a weakly ordered CPU may read an entry from before. */
@@ -80,7 +85,10 @@ static inline void ring_consumed(struct tcmu_ring *ring, uint32_t len_op)
 	ring->pos += ring_entry_len(len_op);
 	if (ring->pos == ring->size)
 		ring->pos = 0;
-	__atomic_store_n(&ring_scratch(ring)->pos, ring->pos, __ATOMIC_RELAXED);
+	if (__builtin_expect(ring->replaying, 0))
+		ring->replaying = ring->pos != ring->replay_end;
+	if (!ring->replaying) /* else the dead process had come further */
+		__atomic_store_n(&ring_scratch(ring)->pos, ring->pos, __ATOMIC_RELAXED);
 }
 
 /* Zeroed memory that costs nothing until it is touched, one small page at a time. NULL: none. */
@@ -125,5 +133,91 @@ void ring_park_insane(struct tcmu_ring *ring, const char *fmt, ...)
 #define ring_insane(ring, ...) (ring_park_insane(ring, __VA_ARGS__), false)
 
 void ring_free_cmd(struct tcmu_ring *ring, struct tcmu_ring_cmd *cmd);
+
+/* Bytes of the CDB, of which avail >= 1 may be looked at; 0 if they do not hold all of it. */
+uint32_t ring_cdb_length(const uint8_t *cdb, uint64_t avail);
+
+/* Writes over the request in the slot; len_op stays. sense: TCMU_ABI_SENSE_SIZE bytes, for CHECK CONDITION. */
+static inline void ring_write_answer(struct tcmu_ring *ring, uint32_t slot,
+				     struct tcmu_ring_answer a, const uint8_t *sense)
+{
+	struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, slot);
+
+	ent->hdr.cmd_id = a.cmd_id;
+	ent->hdr.uflags = a.uflags;
+	ent->rsp.scsi_status = a.status;
+	ent->rsp.pad1 = 0;
+	ent->rsp.pad2 = 0;
+	ent->rsp.read_len = a.read_len;
+	if (a.status == SAM_CHECK_CONDITION) /* the only status that comes with sense data */
+		memcpy(ent->rsp.sense, sense, sizeof(ent->rsp.sense));
+}
+
+/* ---- lib/ring-journal.c ---- */
+
+/* How far an answer has come. */
+enum ring_stage {
+	RING_STAGE_IDLE,   /* none is under way */
+	RING_STAGE_COPY,   /* the request at tail is whole, the spare slot is not */
+	RING_STAGE_ANSWER, /* the request is in the spare slot, the one at tail is in pieces */
+};
+
+/* A release store, and nothing moves up in front of it either. */
+static inline void ring_set_stage(struct tcmu_ring *ring, enum ring_stage stage)
+{
+	__atomic_store_n(&ring_scratch(ring)->stage, (uint8_t)stage, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Before cmd_tail is stored. One store, so that there is no half of it. */
+static inline void ring_note_tails(struct tcmu_ring *ring, uint32_t from, uint32_t next)
+{
+	struct tcmu_ring_tails tails = { .from = from, .next = next };
+	uint64_t both;
+
+	memcpy(&both, &tails, sizeof(both));
+	__atomic_store_n((uint64_t *)(void *)&ring_scratch(ring)->tails, both, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t ring_after(const struct tcmu_ring *ring, uint32_t off, uint32_t len)
+{
+	return off + len == ring->size ? 0 : off + len;
+}
+
+void ring_journal_sense(struct tcmu_ring *ring, const uint8_t *sense);
+bool ring_journal_move(struct tcmu_ring *ring, uint32_t len, uint32_t spare);
+
+/* Before the answer of cmd is written into the slot at tail: notes it, and moves away the request that
+ * stands there. False: parked, write nothing. When cmd_tail is stored RING_STAGE_IDLE is set. */
+static inline bool ring_journal_begin(struct tcmu_ring *ring, const struct tcmu_ring_cmd *cmd,
+				      struct tcmu_ring_answer a)
+{
+	uint32_t len = ring_entry_len(ring->lens[ring->lens_first & ring->lens_mask]);
+
+	ring_note_tails(ring, ring->tail, ring_after(ring, ring->tail, len));
+	ring_scratch(ring)->answer = a;
+	if (__builtin_expect(a.status == SAM_CHECK_CONDITION, 0))
+		ring_journal_sense(ring, cmd->pub.sense_buf);
+	if (cmd->slot != ring->tail)
+		return ring_journal_move(ring, len, cmd->slot);
+	ring_set_stage(ring, RING_STAGE_ANSWER);
+	return true;
+}
+
+/* Does the mailbox tell, after the death of a process, what is still to do? Looks at lengths and places
+ * only: what the requests say is checked when they are consumed. */
+bool ring_journal_whole(const struct tcmu_ring *ring);
+/* Gives the answer that was under way. Only if it is whole; before anything is consumed. */
+void ring_journal_take_over(struct tcmu_ring *ring);
+/* Starts with none. */
+void ring_journal_new(struct tcmu_ring *ring);
+
+/* While the ring replays, is the entry at pos one whose request did not fit into the slot that it had to go
+ * to? */
+bool ring_journal_lost(const struct tcmu_ring *ring);
+/* Consumes and answers it: with BUSY, so that the initiator sends it again; one with a mark with CHECK
+ * CONDITION, for it may have been executed in part. False: it is insane. */
+bool ring_journal_answer_lost(struct tcmu_ring *ring);
 
 #endif

@@ -9,21 +9,34 @@
 #include "lib/ring.h"
 #include "lib/ring-mem.h"
 
-#define CHECK_CONDITION 0x02 /* SAM-5 5.3.1 */
 #define RING_MIN_SIZE   256u
 #define RING_POOL_LIMIT (64u << 20) /* bytes for commands that do not fit their context */
+
+static bool is_marked(const struct tcmu_ring *ring)
+{
+	const struct tcmu_ring_scratch *scratch = ring_scratch(ring);
+
+	return scratch->magic == TCMU_RING_SCRATCH_MAGIC &&
+	       scratch->version == TCMU_RING_SCRATCH_VERSION;
+}
+
+/* What is somebody else's, or nobody's, becomes ours. */
+static void own_scratch(struct tcmu_ring *ring)
+{
+	struct tcmu_ring_scratch *scratch = ring_scratch(ring);
+
+	if (is_marked(ring))
+		return;
+	memset(scratch, 0, sizeof(*scratch));
+	scratch->magic = TCMU_RING_SCRATCH_MAGIC;
+	scratch->version = TCMU_RING_SCRATCH_VERSION;
+}
 
 static void set_mark(struct tcmu_ring *ring, enum tcmu_ring_mark mark)
 {
 	struct tcmu_ring_scratch *scratch = ring_scratch(ring);
 
-	if (scratch->magic != TCMU_RING_SCRATCH_MAGIC) /* somebody else's, or nobody's */
-		memset(scratch, 0, sizeof(*scratch));
-	scratch->magic = TCMU_RING_SCRATCH_MAGIC;
-	scratch->version = TCMU_RING_SCRATCH_VERSION;
-	/* Before the reset it says how far the dead process came. */
-	if (mark != TCMU_RING_MARK_RESETTING)
-		scratch->pos = ring->pos;
+	own_scratch(ring);
 	/* Release: whoever finds the mark after a SIGKILL finds the rest as it was written. */
 	__atomic_store_n(&scratch->state, (uint16_t)mark, __ATOMIC_RELEASE);
 }
@@ -163,19 +176,20 @@ bool tcmu_ring_resumable(const struct tcmu_ring *ring)
 {
 	const struct tcmu_ring_scratch *scratch = ring_scratch(ring);
 	uint32_t tail = ring_load_tail(ring);
-	bool marked = scratch->magic == TCMU_RING_SCRATCH_MAGIC &&
-		      scratch->version == TCMU_RING_SCRATCH_VERSION;
 
-	if (marked &&
+	if (is_marked(ring) &&
 	    (scratch->state == TCMU_RING_MARK_RESETTING || scratch->state == TCMU_RING_MARK_PARKED))
 		return false;
 	if (!tcmu_ring_ends_sane(ring))
 		return false;
 	if (tail == ring_load_head(ring))
 		return true;
+	if (!is_marked(ring))
+		return false;
 	/* A daemon that does not know the mark may have served after the one that set it; then the
 	 * tail has moved on. */
-	return marked && scratch->state == TCMU_RING_MARK_CLEAN && scratch->pos == tail;
+	return scratch->state == TCMU_RING_MARK_CLEAN ? scratch->tails.next == tail
+						      : ring_journal_whole(ring);
 }
 
 void tcmu_ring_mark_resetting(struct tcmu_ring *ring)
@@ -183,7 +197,7 @@ void tcmu_ring_mark_resetting(struct tcmu_ring *ring)
 	set_mark(ring, TCMU_RING_MARK_RESETTING);
 }
 
-int tcmu_ring_start(struct tcmu_ring *ring)
+static int start(struct tcmu_ring *ring, bool take_over)
 {
 	uint32_t head = ring_load_head(ring);
 	uint32_t tail = ring_load_tail(ring);
@@ -199,16 +213,29 @@ int tcmu_ring_start(struct tcmu_ring *ring)
 			  ring->size);
 		return -EPROTO;
 	}
-	ring->tail = tail;
-	ring->pos = tail;
+	own_scratch(ring);
+	if (take_over)
+		ring_journal_take_over(ring);
+	else
+		ring_journal_new(ring);
+	ring->tail = ring->pos = ring_load_tail(ring);
 	ring->lens_first = 0;
 	ring->lens_count = 0;
 	ring->starved = false;
 	ring->at_tmr = false;
 	ring->cookie = false;
+	ring_note_tails(ring, ring->tail, ring->tail);
+	if (!ring->replaying)
+		ring_scratch(ring)->pos = ring->pos;
 	set_mark(ring, TCMU_RING_MARK_SERVING);
 	ring_set_state(ring, TCMULIB_RING_RUNNING);
 	return 0;
+}
+
+int tcmu_ring_start(struct tcmu_ring *ring)
+{
+	return start(ring,
+		     is_marked(ring) && tcmu_ring_ends_sane(ring) && ring_journal_whole(ring));
 }
 
 int tcmu_ring_stop(struct tcmu_ring *ring)
@@ -257,7 +284,7 @@ static void end_draining(struct tcmu_ring *ring)
 		ring_park(ring, "the ring was reset from outside, but to tail %u and head %u", tail,
 			  ring_load_head(ring));
 	else
-		tcmu_ring_start(ring);
+		start(ring, false);
 }
 
 bool ring_settle(struct tcmu_ring *ring)
@@ -301,42 +328,43 @@ static void pass_slot(struct tcmu_ring *ring)
 		ring->lens_first = 0; /* the same few cache lines again */
 }
 
-/* Steps over all slots at tail that are no commands. False: parked. */
-static bool pass_others(struct tcmu_ring *ring)
+static inline bool other_at_tail(const struct tcmu_ring *ring)
 {
-	while (ring->lens_count &&
-	       ring_entry_op(ring->lens[ring->lens_first & ring->lens_mask]) != TCMU_ABI_OP_CMD) {
+	return ring->lens_count &&
+	       ring_entry_op(ring->lens[ring->lens_first & ring->lens_mask]) != TCMU_ABI_OP_CMD;
+}
+
+static __attribute__((noinline)) bool pass_some(struct tcmu_ring *ring)
+{
+	uint32_t tail = ring->tail;
+
+	do {
 		if (!slot_intact(ring))
 			return false;
 		pass_slot(ring);
-	}
-	return true;
+	} while (other_at_tail(ring));
+	ring_note_tails(ring, tail, ring->tail);
+	ring_store_tail(ring, tail);
+	return ring->state == TCMULIB_RING_RUNNING;
+}
+
+/* Steps over all slots at tail that are no commands. False: the ring does not run any more. */
+static inline bool pass_others(struct tcmu_ring *ring)
+{
+	return !other_at_tail(ring) || pass_some(ring);
 }
 
 void ring_pass_unanswered(struct tcmu_ring *ring)
 {
-	uint32_t tail = ring->tail;
-
-	if (pass_others(ring) && ring->tail != tail)
-		ring_store_tail(ring, tail);
+	pass_others(ring);
 }
 
-/* The answer of a command, on its way from the context into a slot. */
-struct answer {
-	uint16_t cmd_id;
-	uint8_t uflags;
-	uint8_t status;
-	uint32_t read_len;
-	const uint8_t *sense;
-};
-
-static struct answer make_answer(const struct tcmu_ring *ring, const struct tcmu_ring_cmd *cmd,
-				 uint8_t status)
+static struct tcmu_ring_answer make_answer(const struct tcmu_ring *ring,
+					   const struct tcmu_ring_cmd *cmd, uint8_t status)
 {
-	struct answer a = {
+	struct tcmu_ring_answer a = {
 		.cmd_id = (uint16_t)(cmd - ring->cmds),
 		.status = status,
-		.sense = cmd->pub.sense_buf,
 	};
 
 	/* read_len 0 cannot be said, and all of the buffer need not be (tcmu_handle_completion()). */
@@ -348,21 +376,6 @@ static struct answer make_answer(const struct tcmu_ring *ring, const struct tcmu
 	if (cmd->pub.keep_buf && (ring->features & TCMU_RING_KEEP_BUF))
 		a.uflags |= TCMU_ABI_UFLAG_KEEP_BUF;
 	return a;
-}
-
-/* Writes over the request in the slot; len_op stays. */
-static void write_answer(struct tcmu_ring *ring, const struct answer *a)
-{
-	struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, ring->tail);
-
-	ent->hdr.cmd_id = a->cmd_id;
-	ent->hdr.uflags = a->uflags;
-	ent->rsp.scsi_status = a->status;
-	ent->rsp.pad1 = 0;
-	ent->rsp.pad2 = 0;
-	ent->rsp.read_len = a->read_len;
-	if (a->status == CHECK_CONDITION) /* the only status that comes with sense data */
-		memcpy(ent->rsp.sense, a->sense, sizeof(ent->rsp.sense));
 }
 
 void ring_free_cmd(struct tcmu_ring *ring, struct tcmu_ring_cmd *cmd)
@@ -378,7 +391,7 @@ void ring_free_cmd(struct tcmu_ring *ring, struct tcmu_ring_cmd *cmd)
 void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *pub, uint8_t scsi_status)
 {
 	struct tcmu_ring_cmd *cmd = (void *)pub;
-	struct answer a;
+	struct tcmu_ring_answer a;
 	uint32_t tail;
 
 	if (!cmd->live) {
@@ -387,7 +400,6 @@ void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *pub, uint8_t
 	}
 	/* Before the context is free: an answer to a reset ring is dropped, but ends the command. */
 	if (ring_check_running(ring)) {
-		tail = ring->tail;
 		if (!pass_others(ring))
 			goto out;
 		if (!ring->lens_count) {
@@ -398,10 +410,15 @@ void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *pub, uint8_t
 		if (!slot_intact(ring))
 			goto out;
 		a = make_answer(ring, cmd, scsi_status);
-		write_answer(ring, &a);
+		if (!ring_journal_begin(ring, cmd, a))
+			goto out;
+		tail = ring->tail;
+		ring_write_answer(ring, tail, a, pub->sense_buf);
 		pass_slot(ring);
-		if (pass_others(ring))
-			ring_store_tail(ring, tail);
+		ring_store_tail(ring, tail);
+		ring_set_stage(ring, RING_STAGE_IDLE);
+		if (ring->state == TCMULIB_RING_RUNNING)
+			pass_others(ring);
 	}
 out:
 	cmd->live = false;
@@ -410,6 +427,20 @@ out:
 		ring_free_cmd(ring, cmd);
 	if (ring->state == TCMULIB_RING_DRAINING)
 		ring_check_running(ring);
+}
+
+void tcmu_ring_set_mark(struct tcmu_ring *ring, const struct tcmulib_cmd *pub, uint32_t mark)
+{
+	const struct tcmu_ring_cmd *cmd = (const void *)pub;
+	struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, cmd->slot);
+
+	if (cmd->live && ring_check_running(ring))
+		__atomic_store_n(&ent->req.mark, mark, __ATOMIC_RELEASE);
+}
+
+bool tcmu_ring_replays(const struct tcmu_ring *ring)
+{
+	return ring->replaying;
 }
 
 int tcmu_ring_free_kept(struct tcmu_ring *ring, uint16_t cmd_id)

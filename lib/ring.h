@@ -40,10 +40,24 @@ struct tcmu_ring_cmd {
 	void *extra;       /* from the pool: more iovs, a longer CDB; NULL: all is inline */
 	uint64_t data_len; /* bytes of all iovs */
 	uint32_t orig_cnt; /* iovs as they came */
+	uint32_t slot;     /* where its request stands: lib/ring-journal.c */
 	uint8_t extra_class;
 	bool live;
 	bool kept; /* answered with KEEP_BUF: all here is still in use */
 } __attribute__((aligned(64)));
+
+/* cmd_tail before and after the store of it that is under way, or was the last. If it has neither value,
+ * somebody has served in between who does not know of this. */
+struct tcmu_ring_tails {
+	uint32_t from, next;
+};
+
+/* An answer but for its sense data, on its way into a slot. */
+struct tcmu_ring_answer {
+	uint16_t cmd_id;
+	uint8_t status, uflags;
+	uint32_t read_len;
+};
 
 /* What we leave in the mailbox for the next process: mailbox padding is never touched by the kernel
  * and lives as long as the ring (target_core_user.h: struct tcmu_mailbox). */
@@ -51,15 +65,22 @@ struct tcmu_ring_scratch {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t state; /* enum tcmu_ring_mark */
-	uint32_t pos;   /* with CLEAN equal to cmd_tail, unless somebody else served in between */
-	uint16_t note;  /* the program's: tcmulib_device_set_note() */
-	uint8_t reserved[46]; /* for a journal of answers under way */
+	uint32_t pos;   /* how far we have consumed */
+	struct tcmu_ring_tails tails;
+	/* The answer under way: lib/ring-journal.c */
+	struct tcmu_ring_answer answer;
+	uint32_t spare; /* the slot that takes the request which stood where the answer goes */
+	uint8_t stage;
+	uint8_t reserved;
+	uint16_t note;     /* the program's: tcmulib_device_set_note() */
+	uint8_t sense[20]; /* more of it in the padding behind cmd_head */
+	uint8_t unused[4];
 };
 static_assert(sizeof(struct tcmu_ring_scratch) == 60, "fits the mailbox");
 
 #define TCMU_RING_COOKIE          0x75746352u
 #define TCMU_RING_SCRATCH_MAGIC   0x754d4354u /* "TCMu" */
-#define TCMU_RING_SCRATCH_VERSION 1
+#define TCMU_RING_SCRATCH_VERSION 2
 
 enum tcmu_ring_mark {
 	TCMU_RING_MARK_NONE,
@@ -91,6 +112,8 @@ struct tcmu_ring {
 	bool at_tmr;       /* the entry at pos is a TMR that the program may ask for */
 	bool asks_tmr;     /* the program does ask */
 	bool drained_once; /* and has had the chance to */
+	bool replaying;    /* up to replay_end a process before us has consumed, and died */
+	uint32_t replay_end;
 
 	/* len_op of each consumed slot from tail to pos: lens[lens_first & mask ..] */
 	uint32_t *lens;
@@ -114,10 +137,10 @@ struct tcmu_ring {
  */
 int tcmu_ring_attach(struct tcmu_ring *ring, void *map, size_t map_len);
 
-/* May we go on at cmd_tail? True if nothing is unanswered or the predecessor stopped cleanly; else
- * the entries do not tell what is still to do, and the ring must be reset first. Also false if a
- * predecessor died in such a reset, before it unblocked the device, if it parked the ring, or if head
- * or tail are not where they can be.
+/* May we go on at cmd_tail? True if nothing is unanswered, the predecessor stopped cleanly, or it died
+ * and has left a whole journal (lib/ring-journal.c); else the entries do not tell what is still to do,
+ * and the ring must be reset first. Also false if a predecessor died in such a reset, before it unblocked
+ * the device, if it parked the ring, or if head or tail are not where they can be.
  *
  * A ring with nothing on it is not reset after a crash, although the kernel could have broken it
  * without telling: a reset is three writes to configfs, which block for ever on the master thread while
@@ -130,7 +153,8 @@ bool tcmu_ring_ends_sane(const struct tcmu_ring *ring);
 
 void tcmu_ring_mark_resetting(struct tcmu_ring *ring);
 
-/* Starts serving at cmd_tail: RUNNING, and marked so in the mailbox. -EPROTO as above. */
+/* Starts serving at cmd_tail: RUNNING, and marked so in the mailbox. After a death the answer that was
+ * under way is given first, and what was consumed and not answered comes again. -EPROTO as above. */
 int tcmu_ring_start(struct tcmu_ring *ring);
 
 /* With nothing in flight: marks the ring cleanly stopped and closes it. -EBUSY otherwise. A ring that
@@ -157,6 +181,13 @@ const struct tcmulib_tmr *tcmu_ring_next_tmr(struct tcmu_ring *ring);
  * until tcmu_ring_free_kept(). In a ring that was reset or does not run the answer is dropped.
  */
 void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *cmd, uint8_t scsi_status);
+
+/* Leaves a word with the request, as long as it is not answered, for a process after our death: that
+ * one finds it in tcmulib_cmd.mark. Nothing where the ring does not run. */
+void tcmu_ring_set_mark(struct tcmu_ring *ring, const struct tcmulib_cmd *cmd, uint32_t mark);
+
+/* Commands that the next calls of tcmu_ring_next() may give for the second time? */
+bool tcmu_ring_replays(const struct tcmu_ring *ring);
 
 /* A command that was answered with KEEP_BUF is gone. 1: the kernel still has its buffer and is to be told
  * (action/free_kept_buf); 0: it has not (reset, or the ring does not run); -EINVAL: there is none. */
