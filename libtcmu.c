@@ -193,6 +193,11 @@ void tcmulib_command_set_mark(struct tcmu_device *dev, struct tcmulib_cmd *cmd, 
 	tcmu_ring_set_mark(&dev->ring, cmd, mark);
 }
 
+bool tcmulib_ring_replays(struct tcmu_device *dev)
+{
+	return tcmu_ring_replays(&dev->ring);
+}
+
 int tcmulib_free_kept_buffer(struct tcmu_device *dev, uint16_t cmd_id)
 {
 	int ret = tcmu_ring_free_kept(&dev->ring, cmd_id);

@@ -264,6 +264,10 @@ void tcmulib_command_complete(struct tcmu_device *dev, struct tcmulib_cmd *cmd, 
  * nothing that matters. A store to the ring; it is gone with the answer. */
 void tcmulib_command_set_mark(struct tcmu_device *dev, struct tcmulib_cmd *cmd, uint32_t mark);
 
+/* Will get_next_command give commands that a dead process has had (tcmulib_cmd.again)? Known when the ring is
+ * started. Who has marked some may want to go on with those first. */
+bool tcmulib_ring_replays(struct tcmu_device *dev);
+
 /* Acknowledges the event that made the device's descriptor readable (one read). Not needed with an
  * edge-triggered watch. */
 void tcmulib_processing_start(struct tcmu_device *dev);

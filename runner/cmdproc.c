@@ -35,6 +35,35 @@ static void drain_ring(struct runner_dev *rdev)
 	}
 }
 
+/* Before they are executed for the second time, those that were in the middle of what nobody else may come
+ * between (COMPARE AND WRITE): they have their range first. A TMR of that time is void: what it aborted
+ * is executed, and its initiator waits for the end, whichever. */
+static void drain_replay(struct runner_dev *rdev)
+{
+	g_autoptr(GPtrArray) rest = g_ptr_array_new();
+	int size = (int)runner_cmd_size(rdev);
+	unsigned int begun = 0;
+	struct tcmulib_cmd *cmd;
+
+	while (tcmulib_ring_replays(rdev->dev)) {
+		cmd = tcmulib_get_next_command(rdev->dev, size);
+		if (!cmd && !tcmulib_get_next_tmr(rdev->dev))
+			break;
+		if (cmd && cmd->mark) {
+			runner_dispatch(rdev, cmd);
+			begun++;
+		} else if (cmd) {
+			g_ptr_array_add(rest, cmd);
+		}
+	}
+	tcmu_dev_warn(rdev->dev,
+		      "the process before this one died; %u commands are executed again, %u that "
+		      "had begun go on",
+		      rest->len, begun);
+	for (guint i = 0; i < rest->len; i++)
+		runner_dispatch(rdev, g_ptr_array_index(rest, i));
+}
+
 /* The outcome of a reconfig, for the writer and, if it is still there, for the device. */
 static void answer_reconfig(struct runner_dev *rdev, int ret)
 {
@@ -222,6 +251,8 @@ static void turn(struct runner_dev *rdev)
 void runner_cmdproc(struct runner_dev *rdev)
 {
 	runner_visits_open(rdev);
+	if (tcmulib_ring_replays(rdev->dev))
+		drain_replay(rdev);
 	for (;;) {
 		turn(rdev);
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */

@@ -265,6 +265,8 @@ static void next_round(struct runner_copy *c)
 	}
 	if (write) {
 		c->wrote = true;
+		if (!is_repeatable(c))
+			tcmulib_command_set_mark(runner_tcmu(c->rc), c->rc->pub.lib_cmd, 1);
 		set_piece(c, &c->to, s->to_lba, c->round - 1);
 		copy_end_do(&c->to, COPY_WRITE, piece_done);
 	}
@@ -483,6 +485,12 @@ void runner_exec_extended_copy(struct runner_cmd *rc)
 	struct scsi_xcopy list;
 	struct scsi_sense sense = { 0 };
 
+	/* A process that died has written over what is to be read: the initiator must know. */
+	if (rc->pub.lib_cmd->mark) {
+		sense = scsi_xcopy_aborted(ASC_NO_ADDITIONAL_SENSE, 0, -1);
+		runner_finish_sense(rc, &sense);
+		return;
+	}
 	if (rc->blocks > rc->data_len) {
 		runner_finish(rc, TCMU_STS_INVALID_PARAM_LIST_LEN);
 		return;

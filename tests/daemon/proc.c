@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proc.h"
 
+#include "tests/ring/journal-rig.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -231,6 +233,6 @@ int lun_create(struct world *w, const char *name, const char *config, uint64_t s
 	};
 
 	/* The scratch of lib/ring.h: its word with the read position. */
-	cfg.ring.pos_off = 76;
+	journal_cfg(&cfg.ring);
 	return fake_dev_create(w->k, &cfg, dev);
 }

@@ -2,7 +2,9 @@
 /* The daemon ends, in order or not, and the next one goes on. */
 #include "daemon-test.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -87,21 +89,145 @@ static void stop_when_idle(void **state)
 	assert_int_equal(fake_dev_remove(dev), 0);
 }
 
-/* Killed at any moment: unfinished commands are sent again by the initiator (BUSY) or served from
- * the ring, and what was acknowledged stays. */
+/* Killed at any moment: the next one goes on with what is on the ring; nobody has to send anything again,
+ * and what was acknowledged stays. */
 static void killed_under_io(void **state)
 {
 	struct fake_dev *dev = file_lun(&w, "crash", 8 * MIB);
-	struct load *l = file_load(dev, 8 * MIB, 4);
+	/* At most four pages, which always fit into a slot. */
+	struct load_cfg cfg = {
+		.blocks = 8 * MIB / 512, .depth = 32, .max_io = 24, .unmap = true, .seed = 4
+	};
+	struct load *l = load_start(fake_dev_ring(dev), &cfg);
+	bool again = false;
 
 	(void)state;
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 15; i++) {
 		assert_int_equal(load_progress(l, 150 + (unsigned int)i * 37, LONG_MS), 0);
+		proc_kill(&w.d);
+		assert_true(fake_ring_check_swap(fake_dev_ring(dev)));
+		start();
+		again |= proc_said(&w.d, "commands are executed again");
+		assert_false(proc_said(&w.d, "resetting the ring"));
+	}
+	assert_int_equal(load_progress(l, 300, LONG_MS), 0);
+	assert_int_equal(load_refused(l), 0);
+	assert_int_equal(load_finish(l), 0);
+	assert_true(again);
+	idle(dev);
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
+/* Of commands with many iovecs some do not fit where they would have to go; they are sent again. */
+static void killed_under_large_io(void **state)
+{
+	struct fake_dev *dev = file_lun(&w, "large", 8 * MIB);
+	struct load_cfg cfg = { .blocks = 8 * MIB / 512, .depth = 32, .max_io = 256, .seed = 6 };
+	struct load *l;
+
+	(void)state;
+	fake_ring_fragment(fake_dev_ring(dev), true);
+	l = load_start(fake_dev_ring(dev), &cfg);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(load_progress(l, 150, LONG_MS), 0);
+		proc_kill(&w.d);
+		start();
+		assert_false(proc_said(&w.d, "resetting the ring"));
+	}
+	assert_int_equal(load_progress(l, 100, LONG_MS), 0);
+	assert_int_equal(load_finish(l), 0);
+	fake_ring_fragment(fake_dev_ring(dev), false);
+	idle(dev);
+	assert_int_equal(fake_dev_remove(dev), 0);
+}
+
+/*
+ * Initiators that count in block 0 with COMPARE AND WRITE. Each GOOD is one, also when the daemon is killed
+ * between the writing and the answer: executed twice it would be a MISCOMPARE, and one too many.
+ */
+#define COUNTERS 6
+
+struct counter {
+	pthread_t thread;
+	struct fake_ring *r;
+	_Atomic(unsigned long) *good;
+	_Atomic(bool) *stop;
+	unsigned int failed;
+};
+
+static bool exec_rw(struct fake_ring *r, uint8_t opcode, uint8_t blocks, enum fake_dir dir,
+		    uint8_t *buf, size_t len, struct fake_cmd *cmd)
+{
+	uint8_t cdb[16] = { opcode, [13] = blocks };
+
+	do {
+		fake_cmd_init(cmd, cdb, sizeof(cdb), dir, buf, len);
+		if (fake_exec(r, cmd, LONG_MS))
+			return false;
+	} while (cmd->status == 0x02 && (cmd->sense[2] & 0xf) == 0x06); /* UNIT ATTENTION */
+	return true;
+}
+
+static void *count(void *arg)
+{
+	struct counter *me = arg;
+	uint8_t buf[1024];
+	struct fake_cmd cmd;
+	uint64_t n;
+
+	while (!*me->stop) {
+		if (!exec_rw(me->r, 0x88, 1, FAKE_IN, buf, 512, &cmd) || cmd.status) {
+			me->failed++;
+			break;
+		}
+		memcpy(buf + 512, buf, 512);
+		memcpy(&n, buf, sizeof(n));
+		n++;
+		memcpy(buf + 512, &n, sizeof(n));
+		if (!exec_rw(me->r, 0x89, 1, FAKE_OUT, buf, 1024, &cmd))
+			me->failed++;
+		else if (!cmd.status)
+			++*me->good;
+		else if (cmd.status != 0x02 || (cmd.sense[2] & 0xf) != 0x0e) /* MISCOMPARE */
+			me->failed++;
+	}
+	return NULL;
+}
+
+static void killed_under_compare_and_write(void **state)
+{
+	struct fake_dev *dev = file_lun(&w, "counter", MIB);
+	struct counter c[COUNTERS] = { 0 };
+	_Atomic(unsigned long) good = 0;
+	_Atomic(bool) stop_counting = false;
+	uint8_t buf[512];
+	struct fake_cmd cmd;
+	uint64_t n;
+
+	(void)state;
+	for (int i = 0; i < COUNTERS; i++) {
+		c[i].r = fake_dev_ring(dev);
+		c[i].good = &good;
+		c[i].stop = &stop_counting;
+		pthread_create(&c[i].thread, NULL, count, &c[i]);
+	}
+	for (int i = 0; i < 25; i++) {
+		unsigned long before = good;
+
+		while (good < before + 10)
+			usleep(100);
+		usleep((unsigned int)i * 37);
 		proc_kill(&w.d);
 		start();
 	}
-	assert_int_equal(load_progress(l, 300, LONG_MS), 0);
-	assert_int_equal(load_finish(l), 0);
+	stop_counting = true;
+	for (int i = 0; i < COUNTERS; i++) {
+		pthread_join(c[i].thread, NULL);
+		assert_int_equal(c[i].failed, 0);
+	}
+	assert_true(exec_rw(fake_dev_ring(dev), 0x88, 1, FAKE_IN, buf, sizeof(buf), &cmd));
+	memcpy(&n, buf, sizeof(n));
+	assert_int_equal(n, good);
 	idle(dev);
 	assert_int_equal(fake_dev_remove(dev), 0);
 }
@@ -183,9 +309,10 @@ static int check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(nothing_to_do),   T(restart_under_io),    T(stop_when_idle),
-		T(killed_under_io), T(device_before_start), T(removed_while_down),
-		T(second_instance), T(interrupted),
+		T(nothing_to_do),       T(restart_under_io),      T(stop_when_idle),
+		T(killed_under_io),     T(killed_under_large_io), T(killed_under_compare_and_write),
+		T(device_before_start), T(removed_while_down),    T(second_instance),
+		T(interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown) + world_failures();

@@ -58,6 +58,7 @@ struct fake_ring_cfg {
 	 * (verdict 20b), and its note about the answer under way, if it has one, is read by this.
 	 * Needs pos_off. */
 	bool swap;
+	bool may_lose; /* a request may be gone but for its id, with neither CDB nor iovecs */
 	void (*read_intent)(const void *mailbox, struct fake_intent *intent);
 	/* The opcodes that user space supports; others must be refused (verdict 22). NULL: any
 	 * answer will do. */

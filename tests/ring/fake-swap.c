@@ -37,6 +37,8 @@ static bool is_intact(struct fake_ring *r, const struct fake_slot *slot, struct 
 	struct iovec *want;
 	bool same;
 
+	if (r->cfg.may_lose && !ent->req.cdb_off && !ent->req.iov_cnt && !ent->req.iov_bidi_cnt)
+		return true;
 	if (ent->req.iov_cnt != data_cnt || ent->req.iov_bidi_cnt != req->iov_cnt - data_cnt ||
 	    ent->req.cdb_off < start || at < iovs_end || at > slot->len ||
 	    fake_cdb_len(req->cdb) > slot->len - at)

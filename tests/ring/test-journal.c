@@ -20,26 +20,13 @@
 #include <cmocka.h>
 
 #include "crash.h"
-#include "lib/ring-mem.h"
+#include "journal-rig.h"
 
 #define PENDING    8
 #define RING_BYTES (4096u + 8)
 #define MAP_HEAD   (128u + RING_BYTES) /* the mailbox and the entries */
 
 static struct crash c;
-
-static void read_intent(const void *mailbox, struct fake_intent *intent)
-{
-	const struct tcmu_ring_scratch *s =
-		(const void *)((const struct tcmu_abi_mailbox *)mailbox)->scratch;
-
-	intent->stage = s->stage == RING_STAGE_COPY     ? FAKE_INTENT_COPY
-			: s->stage == RING_STAGE_ANSWER ? FAKE_INTENT_ANSWER
-							: FAKE_INTENT_NONE;
-	intent->id = s->answer.cmd_id;
-	intent->to = s->tails.from;
-	intent->spare = s->spare;
-}
 
 static void open_ring(unsigned int seed)
 {
@@ -48,10 +35,8 @@ static void open_ring(unsigned int seed)
 
 	cfg.ring_bytes = RING_BYTES;
 	cfg.data_blocks = 40;
-	cfg.swap = true;
-	cfg.pos_off = offsetof(struct tcmu_abi_mailbox, scratch) +
-		      offsetof(struct tcmu_ring_scratch, pos);
-	cfg.read_intent = read_intent;
+	journal_cfg(&cfg);
+	cfg.may_lose = false;
 	crash_open(&c, &cfg, seed);
 	/* The first one starts before there are commands: the kernel has its answer to ADDED then. */
 	assert_int_equal(tcmu_ring_attach(&first, fake_ring_base(c.r), fake_ring_map_len(c.r)), 0);

@@ -151,6 +151,71 @@ static void caw_by_the_handler(void **state)
 	assert_memory_equal(medium + 3 * BLOCK, data, BLOCK);
 }
 
+/* The second half of what caw_data() makes is there, or is what the medium had. */
+static void expect_block(uint64_t lba, unsigned int seed)
+{
+	uint8_t want[BLOCK];
+
+	fill(want, BLOCK, seed);
+	assert_memory_equal(medium + lba * BLOCK, want, BLOCK);
+}
+
+/* Killed after it has compared, before, while or after it wrote: the one thing left to do is to write. */
+static void caw_goes_on_after_a_death(void **state)
+{
+	uint32_t mark;
+
+	(void)state;
+	caw_data(10, 1);
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK);
+	assert_int_equal(calls_at_mark, 1); /* "r", and nothing is written yet */
+	mark = mark_set;
+	assert_true(mark);
+	expect_block(10, 5);
+
+	mark_found = mark;
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK); /* written already */
+	assert_string_equal(calls, "w");
+	expect_block(10, 5);
+	fill(medium + 10 * BLOCK, BLOCK / 2, 77); /* in part */
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK);
+	expect_block(10, 5);
+
+	mark_found = 0; /* one that had not begun compares */
+	expect_sense(run(caw_cdb(0, 10, 1), 2 * BLOCK), 0xe, 0x1d, 0);
+	assert_string_equal(calls, "r");
+	assert_int_equal(mark_set, 0);
+}
+
+/* The handler has done both or nothing. */
+static void caw_of_the_handler_after_a_death(void **state)
+{
+	uint32_t mark;
+
+	(void)state;
+	handler.caw = mem_caw;
+	caw_data(10, 1);
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK);
+	assert_int_equal(calls_at_mark, 0);
+	mark = mark_set;
+	assert_true(mark);
+
+	mark_found = mark;
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK);
+	assert_string_equal(calls, "r");
+	assert_int_equal(run(caw_cdb(8, 10, 1), 2 * BLOCK), TCMU_STS_OK); /* FUA */
+	assert_string_equal(calls, "rf");
+	fill(medium + 10 * BLOCK, BLOCK, 77);
+	assert_int_equal(run(caw_cdb(0, 10, 1), 2 * BLOCK), TCMU_STS_OK);
+	assert_string_equal(calls, "rc");
+	expect_block(10, 5);
+	read_sts = TCMU_STS_RD_ERR;
+	expect_sense(run(caw_cdb(0, 10, 1), 2 * BLOCK), 3, 0x11, 0);
+	read_sts = TCMU_STS_OK;
+	mark_found = 0;
+	handler.caw = NULL;
+}
+
 /* ---- ORWRITE ---- */
 
 static void orwrite_sets_bits(void **state)
@@ -263,6 +328,8 @@ int main(void)
 		T(caw_is_limited_by_the_block_size),
 		T(caw_is_durable_with_fua_and_without_cache),
 		T(caw_by_the_handler),
+		T(caw_goes_on_after_a_death),
+		T(caw_of_the_handler_after_a_death),
 		T(orwrite_sets_bits),
 		T(orwrite_refusals),
 		T(write_verify_writes_flushes_reads),

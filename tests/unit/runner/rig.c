@@ -29,6 +29,9 @@ unsigned int freed;
 
 /* ---- the library and the rest of the runner ---- */
 
+uint32_t mark_found, mark_set;
+size_t calls_at_mark;
+
 void tcmulib_command_complete(struct tcmu_device *d, struct tcmulib_cmd *lib, int sts)
 {
 	struct rig_cmd *cmd = container_of(lib, struct rig_cmd, lib);
@@ -51,6 +54,16 @@ int tcmulib_free_kept_buffer(struct tcmu_device *d, uint16_t id)
 	freed++;
 	in_flight--;
 	return 0;
+}
+
+void tcmulib_command_set_mark(struct tcmu_device *d, struct tcmulib_cmd *lib, uint32_t mark)
+{
+	struct rig_cmd *cmd = container_of(lib, struct rig_cmd, lib);
+
+	(void)d;
+	assert_false(cmd->outcome.done);
+	mark_set = mark;
+	calls_at_mark = strlen(calls);
 }
 
 struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *d, uint16_t id)
@@ -379,6 +392,9 @@ void rig_start(struct rig_cmd *cmd, const uint8_t *cdb, uint8_t *buf, size_t len
 	memset(cmd->room, 0xa5, sizeof(cmd->room));
 	memcpy(cmd->cdb, cdb, sizeof(cmd->cdb));
 	cmd->lib.cdb = cmd->cdb;
+	cmd->lib.mark = mark_found;
+	cmd->lib.again = mark_found;
+	mark_set = 0;
 	cmd->lib.iovec = cmd->iov;
 	cmd->lib.hm_private = &cmd->rc;
 	for (size_t at = 0; at < len; cmd->lib.iov_cnt++) {

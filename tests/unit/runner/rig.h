@@ -36,6 +36,10 @@ extern uint64_t bad_byte; /* reads over it fail, and so does the handler's COMPA
 /* A handler's own COMPARE AND WRITE, for handler.caw. It does not compare. */
 int mem_caw(struct tcmu_device *d, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
 	    struct iovec *iov, size_t iov_cnt);
+/* What a process that died has left with each command that is started; what this one leaves, and how many
+ * calls the handler had had then. */
+extern uint32_t mark_found, mark_set;
+extern size_t calls_at_mark;
 /* What lba_status() answers, and what it was asked. */
 extern struct tcmur_extent extents[8];
 extern uint64_t asked_off, asked_len;
