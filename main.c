@@ -11,6 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/system.h"
+#include "daemon/upgrade.h"
 #include "libtcmu.h"
 #include "runner/load.h"
 #include "runner/manager.h"
@@ -18,6 +19,7 @@
 
 static GMainLoop *loop;
 static unsigned int hung_devices;
+static bool stopping, told_to_end;
 
 static void stopped(unsigned int hung)
 {
@@ -25,16 +27,28 @@ static void stopped(unsigned int hung)
 	g_main_loop_quit(loop);
 }
 
-static gboolean on_stop_signal(gpointer arg)
+static void stop(void)
 {
-	static bool stopping;
-
-	(void)arg;
 	if (!stopping) {
 		tcmu_info("stopping: finishing what is in flight");
 		runner_stop(stopped);
 	}
 	stopping = true;
+}
+
+static gboolean on_stop_signal(gpointer arg)
+{
+	(void)arg;
+	told_to_end = true;
+	stop();
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_upgrade_signal(gpointer arg)
+{
+	(void)arg;
+	if (!stopping)
+		daemon_upgrade_try(stop);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -103,9 +117,10 @@ static int serve(const struct daemon_options *opt, int lock)
 int main(int argc, char **argv)
 {
 	struct daemon_options opt;
-	int ret = daemon_options_parse(&opt, argc, argv);
-	int lock, status = EXIT_FAILURE;
+	int ret, lock, status = EXIT_FAILURE;
 
+	daemon_upgrade_init(argv);
+	ret = daemon_options_parse(&opt, argc, argv);
 	if (ret) {
 		daemon_options_free(&opt);
 		return ret > 0 ? EXIT_SUCCESS : 2;
@@ -118,6 +133,7 @@ int main(int argc, char **argv)
 			g_unix_signal_add(SIGTERM, on_stop_signal, NULL);
 			g_unix_signal_add(SIGINT, on_stop_signal, NULL);
 			g_unix_signal_add(SIGHUP, on_hangup, NULL);
+			g_unix_signal_add(SIGUSR2, on_upgrade_signal, NULL);
 			daemon_limit_nofile(opt.nofile);
 			daemon_io_flusher();
 			daemon_load_module();
@@ -125,6 +141,10 @@ int main(int argc, char **argv)
 			runner_registry_free();
 			g_main_loop_unref(loop);
 			close(lock);
+			if (!status && daemon_upgrade_due() && !told_to_end) {
+				daemon_upgrade_exec();
+				status = EXIT_FAILURE;
+			}
 		}
 	}
 	daemon_log_close();

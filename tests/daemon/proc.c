@@ -136,6 +136,14 @@ bool proc_said(struct proc *p, const char *text)
 	return strstr(buf, text);
 }
 
+void proc_mark(struct proc *p)
+{
+	struct stat st;
+
+	if (!stat(p->log, &st))
+		p->log_pos = (size_t)st.st_size;
+}
+
 int proc_expect(struct proc *p, const char *text, int timeout_ms)
 {
 	uint64_t end = fake_now_ms() + (uint64_t)timeout_ms;
@@ -213,7 +221,7 @@ int daemon_start(struct world *w, const char *const wrapper[])
 	snprintf(lock, sizeof(lock), "%s/lock", w->dir);
 	while (wrapper && *wrapper)
 		argv[n++] = *wrapper++;
-	argv[n++] = TCMU_RUNNER_FAKE;
+	argv[n++] = w->program ? w->program : TCMU_RUNNER_FAKE;
 	argv[n++] = "--handler-path";
 	argv[n++] = TCMU_HANDLERS;
 	argv[n++] = "--lock-file";

@@ -20,6 +20,7 @@ struct world {
 	struct fake_kernel *k;
 	char dir[128];
 	struct proc d;
+	const char *program; /* NULL: the one of this build */
 };
 
 void world_open(struct world *w);
@@ -45,6 +46,8 @@ bool proc_said(struct proc *p, const char *text);
 int proc_wait(struct proc *p, int timeout_ms);
 int proc_stop(struct proc *p, int timeout_ms); /* SIGTERM, then proc_wait() */
 void proc_kill(struct proc *p);
+/* What it says is looked for from here on. */
+void proc_mark(struct proc *p);
 void proc_print_log(struct proc *p);
 
 /* The daemon with the handlers of this build; 0 when it is ready. wrapper: a program and its

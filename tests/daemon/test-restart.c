@@ -2,6 +2,7 @@
 /* The daemon ends, in order or not, and the next one goes on. */
 #include "daemon-test.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -298,6 +299,116 @@ static void interrupted(void **state)
 	assert_int_equal(kill(w.d.pid, 0), 0);
 }
 
+/* ---- upgrade ---- */
+
+static unsigned int count_fds(void)
+{
+	unsigned int n = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)w.d.pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void upgrade(void)
+{
+	proc_mark(&w.d);
+	kill(w.d.pid, SIGUSR2);
+	assert_int_equal(proc_expect(&w.d, "ready: ", LONG_MS), 0);
+}
+
+/* The same process goes on as another program; nobody notices. */
+static void upgraded_under_io(void **state)
+{
+	struct fake_dev *a = file_lun(&w, "a", 8 * MIB), *b = file_lun(&w, "b", 4 * MIB);
+	struct load *la = file_load(a, 8 * MIB, 1), *lb = file_load(b, 4 * MIB, 2);
+	uint64_t begin, longest = 0;
+	unsigned int fds = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(load_progress(la, 100, LONG_MS), 0);
+		begin = fake_now_ms();
+		upgrade();
+		assert_int_equal(load_progress(la, 1, LONG_MS), 0);
+		if (fake_now_ms() - begin > longest)
+			longest = fake_now_ms() - begin;
+		if (!fds)
+			fds = count_fds();
+	}
+	print_message("from the signal to the next answer: %u ms at most\n", (unsigned int)longest);
+	assert_in_range(count_fds(), 1, fds + 2); /* one more may be on its way */
+	assert_int_equal(load_refused(la) + load_refused(lb), 0);
+	assert_int_equal(load_finish(la), 0);
+	assert_int_equal(load_finish(lb), 0);
+	idle(a);
+	idle(b);
+	assert_int_equal(fake_dev_remove(a), 0);
+	assert_int_equal(fake_dev_remove(b), 0);
+}
+
+static void put_program(const char *from, const char *to)
+{
+	char cmd[1000];
+
+	/* Over a running program one cannot write. */
+	snprintf(cmd, sizeof(cmd), "cp '%s' '%s.new' && chmod 755 '%s.new' && mv '%s.new' '%s'",
+		 from, to, to, to, to);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void upgraded_to_what_does_not_run(void **state)
+{
+	char program[160], bad[160], exe[64], path[200] = "";
+	struct fake_dev *dev;
+	struct load *l;
+	FILE *f;
+
+	(void)state;
+	snprintf(program, sizeof(program), "%s", world_path(&w, "tcmu-runner"));
+	snprintf(bad, sizeof(bad), "%s", world_path(&w, "bad"));
+	put_program(TCMU_RUNNER_FAKE, program);
+	f = fopen(bad, "w");
+	assert_non_null(f);
+	fputs("#!/bin/sh\nexit 3\n", f);
+	fclose(f);
+	stop();
+	w.program = program;
+	start();
+	dev = file_lun(&w, "dev", 4 * MIB);
+	l = file_load(dev, 4 * MIB, 3);
+
+	put_program(bad, program);
+	kill(w.d.pid, SIGUSR2);
+	assert_int_equal(proc_expect(&w.d, "not upgraded: ", LONG_MS), 0);
+	assert_int_equal(load_progress(l, 100, LONG_MS), 0);
+	assert_int_equal(unlink(program), 0);
+	proc_mark(&w.d);
+	kill(w.d.pid, SIGUSR2);
+	assert_int_equal(proc_expect(&w.d, "not upgraded: ", LONG_MS), 0);
+	assert_int_equal(load_progress(l, 100, LONG_MS), 0);
+
+	put_program(TCMU_RUNNER_FAKE, program);
+	upgrade();
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)w.d.pid);
+	assert_true(readlink(exe, path, sizeof(path) - 1) > 0);
+	assert_string_equal(path, program); /* without "(deleted)": the new one */
+	assert_int_equal(load_progress(l, 100, LONG_MS), 0);
+	assert_int_equal(load_refused(l), 0);
+	assert_int_equal(load_finish(l), 0);
+	idle(dev);
+	assert_int_equal(fake_dev_remove(dev), 0);
+	stop();
+	w.program = NULL;
+	start();
+}
+
 static int check(void **state)
 {
 	(void)state;
@@ -309,10 +420,12 @@ static int check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(nothing_to_do),       T(restart_under_io),      T(stop_when_idle),
-		T(killed_under_io),     T(killed_under_large_io), T(killed_under_compare_and_write),
-		T(device_before_start), T(removed_while_down),    T(second_instance),
-		T(interrupted),
+		T(nothing_to_do),         T(restart_under_io),
+		T(stop_when_idle),        T(killed_under_io),
+		T(killed_under_large_io), T(killed_under_compare_and_write),
+		T(device_before_start),   T(removed_while_down),
+		T(upgraded_under_io),     T(upgraded_to_what_does_not_run),
+		T(second_instance),       T(interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown) + world_failures();
