@@ -85,6 +85,11 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		  "Leave devices of this subtype to another daemon; may be repeated", "SUBTYPE" },
 		{ "lock-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->lock_path,
 		  "Only one daemon runs per PATH (default /run/tcmu.lock)", "PATH" },
+		{ "crash-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->crash_path,
+		  "Remember in PATH which device ended the daemon (default: the lock file's path "
+		  "and "
+		  "\".crashes\")",
+		  "PATH" },
 		{ "open-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.open_sec,
 		  "Refuse a storage object whose handler needs longer to open (default 60)",
 		  "SEC" },
@@ -137,6 +142,9 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		opt->handler_path = g_strdup(TCMU_HANDLER_PATH);
 	if (!opt->lock_path)
 		opt->lock_path = g_strdup("/run/tcmu.lock");
+	if (!opt->crash_path)
+		opt->crash_path = g_strconcat(opt->lock_path, ".crashes", NULL);
+	opt->limits.blame_file = opt->crash_path;
 	return 0;
 }
 
@@ -145,5 +153,6 @@ void daemon_options_free(struct daemon_options *opt)
 	g_free(opt->log_dir);
 	g_free(opt->handler_path);
 	g_free(opt->lock_path);
+	g_free(opt->crash_path);
 	g_strfreev(opt->foreign);
 }

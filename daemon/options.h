@@ -13,6 +13,7 @@ struct daemon_options {
 	char *log_dir;      /* NULL: messages go to stderr only */
 	char *handler_path; /* directory */
 	char *lock_path;
+	char *crash_path; /* runner/blame.h */
 	char **foreign; /* subtypes of other daemons, NULL at the end; or NULL */
 	struct runner_limits limits;
 };

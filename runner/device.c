@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a device: one function per step of its thread, and how the main thread asks. */
+#include "runner/blame.h"
 #include "runner/device.h"
 #include "runner/uring.h"
 
@@ -68,6 +69,7 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	mpsc_init(&rdev->cmds_done);
 	mpsc_init(&rdev->ios_done);
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
+	rdev->workers.device = tcmu_dev_get_name(dev);
 	runner_gather_init(&rdev->gather);
 	tcmu_dev_set_private(dev, rdev);
 	if (existed)
@@ -282,6 +284,7 @@ static void *device_main(void *arg)
 	int err;
 
 	pthread_setname_np(pthread_self(), "tcmu-device");
+	runner_blame_thread(tcmu_dev_get_name(rdev->dev));
 	set_nice();
 	runner_cached_init(&rdev->cached);
 	runner_spin_init(&rdev->spin, rdev->cached.one_cpu);
@@ -312,6 +315,7 @@ static void *device_main(void *arg)
 	/* Here, not on the main thread: one may sleep in configfs until that has sent the answer (see
 	 * runner_abort_start()). */
 	end_helpers(rdev);
+	runner_blame_thread(NULL);
 	g_idle_add_full(G_PRIORITY_DEFAULT, notify_ended, rdev, NULL);
 	return NULL;
 }

@@ -90,6 +90,7 @@ struct runner_dev {
 	int wake_fd;            /* eventfd */
 	int epoll_fd;
 	bool existed;  /* enabled before our start: no reply, retried */
+	bool blamed;   /* runner/blame.h: that was said; main thread */
 	bool stopping; /* RUNNER_REQ_STOP was seen */
 	bool parked;
 	bool opened;

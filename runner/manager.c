@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/blame.h"
 #include "runner/cfgstring.h"
 #include "runner/device.h"
 #include "runner/registry.h"
 
-#define START_AGAIN_SEC 5 /* for a device that exists already, when we are short of something */
+#define START_AGAIN_SEC 5 /* for a device that exists already, when it cannot be started now */
 
 static struct {
 	struct runner_limits limits;
@@ -132,12 +133,49 @@ static gboolean try_start_again(gpointer arg)
 	return G_SOURCE_REMOVE;
 }
 
+static void start_later(struct runner_dev *rdev)
+{
+	drop_deadline(rdev);
+	rdev->deadline = g_timeout_add_seconds(START_AGAIN_SEC, try_start_again, rdev);
+}
+
+/* It is not to be started: the writer of `enable`, if one waits, gets this error. */
+static void give_up_start(struct runner_dev *rdev, int err)
+{
+	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_ADDED))
+		tcmulib_event_done(rdev->dev, err);
+	rdev->leaving = true;
+	g_idle_add(end_device_later, rdev);
+}
+
+/* A device that has ended the daemon again and again is left alone, until its lines in the file are gone or
+ * old. */
+static bool is_blamed(struct runner_dev *rdev)
+{
+	unsigned int n = runner_blame_count(tcmu_dev_get_name(rdev->dev));
+
+	if (n < RUNNER_BLAME_MAX)
+		return false;
+	if (!rdev->blamed)
+		tcmu_dev_err(
+			rdev->dev,
+			"handler '%s' has ended the daemon here %u times within %d minutes: it is "
+			"not served, so that the others are. When it is repaired, delete %s",
+			rdev->handler->subtype, n, RUNNER_BLAME_SEC / 60, runner_blame_file());
+	rdev->blamed = true;
+	if (rdev->existed)
+		start_later(rdev);
+	else
+		give_up_start(rdev, -ECANCELED);
+	return true;
+}
+
 /* Starts it, unless the storage is just being closed by its predecessor: then end_device() will. */
 static void try_start(struct runner_dev *rdev)
 {
 	int ret;
 
-	if (rdev->has_thread || rdev->leaving || predecessor_closing(rdev))
+	if (rdev->has_thread || rdev->leaving || predecessor_closing(rdev) || is_blamed(rdev))
 		return;
 	ret = runner_dev_start(rdev);
 	if (!ret)
@@ -146,15 +184,10 @@ static void try_start(struct runner_dev *rdev)
 		     "cannot start its thread: %s; more open files (--nofile) or tasks may "
 		     "have to be allowed",
 		     strerror(-ret));
-	if (rdev->existed) {
-		drop_deadline(rdev);
-		rdev->deadline = g_timeout_add_seconds(START_AGAIN_SEC, try_start_again, rdev);
-		return;
-	}
-	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_ADDED))
-		tcmulib_event_done(rdev->dev, ret);
-	rdev->leaving = true;
-	g_idle_add(end_device_later, rdev);
+	if (rdev->existed)
+		start_later(rdev);
+	else
+		give_up_start(rdev, ret);
 }
 
 static void check_all_stopped(void)
@@ -301,6 +334,7 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	g_autofree struct tcmulib_handler *handlers = g_new0(struct tcmulib_handler, n + 1);
 
 	mgr.limits = *limits;
+	runner_blame_init(limits->blame_file);
 	runner_uring_choose(limits->engine);
 	runner_gather_choose(limits->gather_usec);
 	runner_dev_choose_nice(limits->nice);

@@ -16,6 +16,7 @@ struct runner_limits {
 	unsigned int open_sec;    /* the answer to ADDED and RECONFIG at the latest */
 	unsigned int close_sec;   /* the answer to REMOVED at the latest */
 	unsigned int stop_sec;    /* runner_stop() gives up on hung devices */
+	const char *blame_file;   /* runner/blame.h; or NULL */
 };
 
 /* Connects to the kernel, with a device for each that exists already. foreign: NULL, or the subtypes that

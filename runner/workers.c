@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runner/blame.h"
 #include "tcmu-runner.h"
 
 #define WORKER_IDLE_SEC 10
@@ -28,6 +29,7 @@ int runner_workers_init(struct runner_workers *w, unsigned int max)
 	w->max = max;
 	w->count = w->idle = w->wanted = 0;
 	w->stop = false;
+	w->device = NULL;
 	w->has_ended = false;
 	return 0;
 }
@@ -70,6 +72,7 @@ static void *worker_main(void *arg)
 	bool had_before;
 
 	pthread_setname_np(pthread_self(), "tcmu-worker");
+	runner_blame_thread(w->device);
 	pthread_mutex_lock(&w->lock);
 	while ((job = next_job_locked(w))) {
 		pthread_mutex_unlock(&w->lock);

@@ -14,6 +14,7 @@ struct runner_job {
 };
 
 struct runner_workers {
+	const char *device;   /* whom they work for; or NULL */
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t work;
 	pthread_cond_t ended;

@@ -32,7 +32,7 @@ int faults_close(void **state)
 	return world_close(&w);
 }
 
-void start(const char *handlers, const char *open_sec, const char *stop_sec)
+void spawn(const char *handlers, const char *open_sec, const char *stop_sec)
 {
 	char lock[160];
 	const char *argv[] = { TCMU_RUNNER_FAKE,
@@ -49,6 +49,11 @@ void start(const char *handlers, const char *open_sec, const char *stop_sec)
 
 	snprintf(lock, sizeof(lock), "%s/lock", w.dir);
 	proc_spawn(&w.d, (char *const *)(uintptr_t)argv);
+}
+
+void start(const char *handlers, const char *open_sec, const char *stop_sec)
+{
+	spawn(handlers, open_sec, stop_sec);
 	assert_int_equal(proc_expect(&w.d, "ready", LONG_MS), 0);
 }
 

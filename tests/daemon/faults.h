@@ -15,6 +15,8 @@ int faults_close(void **state);
 
 /* handlers: the directory of the good ones, TCMU_HANDLERS, or of the others, TCMU_TEST_HANDLERS. */
 void start(const char *handlers, const char *open_sec, const char *stop_sec);
+/* The same, but it may end before it is ready. */
+void spawn(const char *handlers, const char *open_sec, const char *stop_sec);
 void start_usual(const char *handlers);
 void stop(void);
 /* What the daemon has said since it was started; in a static buffer. */

@@ -2,11 +2,13 @@
 /*
  * A blocking handler that the test leads by the hand. The config is slow/PATH: each callback notes its
  * begin and its end in PATH.trace and does not come back as long as there is a file PATH.hold-NAME.
- * open() and reconfig() fail with EIO as long as there is a file PATH.fail-NAME.
+ * open() and reconfig() fail with EIO as long as there is a file PATH.fail-NAME. As long as there is a file
+ * PATH.crash-NAME the callback ends the process in the way that it says.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,15 +36,45 @@ static void wait_while(const char *path)
 		nanosleep(&ms, NULL);
 }
 
+static volatile int for_ever = 1;
+
+static int fill_stack(volatile char *above)
+{
+	volatile char room[4096];
+
+	room[0] = above ? above[0] : 1;
+	return for_ever ? fill_stack(room) + room[0] : 0;
+}
+
+static void crash_as(const char *path)
+{
+	int *volatile nowhere = NULL;
+	char how[16] = "";
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return;
+	if (!fgets(how, sizeof(how), f))
+		perror(path);
+	fclose(f);
+	if (!strcmp(how, "pointer"))
+		*nowhere = 1;
+	if (!strcmp(how, "stack"))
+		fill_stack(NULL);
+	abort();
+}
+
 /* 0, or -EIO where that is wanted. */
 static int act(struct tcmu_device *dev, const char *name)
 {
 	const char *base = strchr(tcmu_dev_get_cfgstring(dev), '/') + 1;
-	char hold[512], fail[512];
+	char hold[512], fail[512], crash[512];
 
 	snprintf(hold, sizeof(hold), "%s.hold-%s", base, name);
 	snprintf(fail, sizeof(fail), "%s.fail-%s", base, name);
+	snprintf(crash, sizeof(crash), "%s.crash-%s", base, name);
 	note(base, name, "begins");
+	crash_as(crash);
 	wait_while(hold);
 	note(base, name, "ends");
 	return access(fail, F_OK) ? 0 : -EIO;
