@@ -21,7 +21,7 @@ deps_test=(
 deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
-	libiscsi-bin iproute2 ddpt smartmontools xfsprogs btrfs-progs
+	libiscsi-bin open-iscsi iproute2 ddpt smartmontools xfsprogs btrfs-progs
 )
 # The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
 deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)

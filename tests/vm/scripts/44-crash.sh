@@ -1,31 +1,132 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# kill -9 under load: what the ring held is done by the next daemon, and the
-# initiator sees a pause and no error.
+# kill -9, and upgrades in place, under load: what the ring held is done by the
+# next daemon, and the initiators, over the loopback fabric and over iSCSI, see a
+# pause and no error.
 #
-# timeout: 500
+# TCMU_VM_KILLS, TCMU_VM_UPGRADES: how often.
+#
+# timeout: 1500
 
 . "$TCMU_SRC/tests/vm/lib.sh"
-need fio
+. "$TCMU_SRC/tests/vm/conformance.sh"
+need fio iscsistart
 need_daemon
 
+kills=${TCMU_VM_KILLS:-6}
+upgrades=${TCMU_VM_UPGRADES:-4}
 size=$((128 << 20))
+RANDOM=${TCMU_VM_SEED:-1}
+
+now_ms() { now=$((${EPOCHREALTIME/./} / 1000)); }
+
+# done_on DISK: I/Os that have ended.
+done_on() { awk '{ print $1 + $5 }' "/sys/block/${1##*/}/stat"; }
+
+# goes_on DISK COUNT: more than so many.
+goes_on() { [ "$(done_on "$1")" -gt "$2" ]; }
+
+stuck() { sed -n 's/^[0-9]* (\(bash\|rm\|rmdir\|mkdir\|ln\|fio\|tcmu[^)]*\)) D .*/&/p' /proc/[0-9]*/stat 2>/dev/null; }
+
+iscsi_disk()
+{
+	local dev
+	for dev in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
+		[ -e "$dev" ] || return 1
+		REMOTE=/dev/${dev##*/}
+	done
+	[ -b "$REMOTE" ] && [ "$(blockdev --getsize64 "$REMOTE")" -gt 0 ]
+}
+
+# The initiator on the other end: the kernel's own. iscsistart is the part of
+# open-iscsi that needs no database, and stays to mend the connection.
+iscsi_login()
+{
+	modprobe iscsi_tcp
+	iscsistart -i iqn.2003-01.org.linux-iscsi.tcmu:initiator -t "$iqn" -g 1 -a 127.0.0.1 -p 3260 \
+		-P node.session.timeo.replacement_timeout=300 >"$TCMU_RESULTS/44-login.out" 2>&1 </dev/null ||
+		fail "cannot log in: $(cat "$TCMU_RESULTS/44-login.out")"
+	wait_for 30 iscsi_disk || fail "no disk over iSCSI after 30 s"
+}
+
+iscsi_begin
 start_daemon
 lun_create crash "file/$(backing crash.img "$size")" "$size"
 lun_attach crash
+lun_create remote "file/$(backing remote.img "$size")" "$size"
+iscsi_target "$core/remote"
+iscsi_login
+disks=("$DISK" "$REMOTE")
 
-fio_verify "$DISK" --bsrange=512-256k --blockalign=512 --runtime=40 >"$TCMU_RESULTS/44-fio.out" 2>&1 &
-fio_pid=$!
-for cycle in 1 2 3; do
-	sleep 4
-	kill -0 "$fio_pid" || fail "fio ended before kill $cycle: $(tail -n 5 "$TCMU_RESULTS/44-fio.out")"
-	step "kill $cycle"
+fios=()
+for disk in "${disks[@]}"; do
+	fio_verify "$disk" --bsrange=512-256k --blockalign=512 --iodepth=16 --runtime=3600 --thread \
+		>"$TCMU_RESULTS/44-fio-${disk##*/}.out" 2>&1 &
+	fios+=($!)
+done
+fios_run()
+{
+	local i
+	for i in "${!fios[@]}"; do
+		kill -0 "${fios[i]}" 2>/dev/null ||
+			fail "fio on ${disks[i]} has ended: $(tail -n 25 "$TCMU_RESULTS/44-fio-${disks[i]##*/}.out")"
+	done
+}
+
+# paused WHAT: since `begin` until both go on; the longest is kept.
+longest=0
+paused()
+{
+	local i counts=()
+	for i in "${!disks[@]}"; do
+		counts+=("$(done_on "${disks[i]}")")
+	done
+	for i in "${!disks[@]}"; do
+		wait_for 60 goes_on "${disks[i]}" "${counts[i]}" || fail "after $1 nothing ends on ${disks[i]}"
+	done
+	now_ms
+	[ $((now - begin)) -le "$longest" ] || longest=$((now - begin))
+	fios_run
+}
+
+for ((i = 1; i <= kills; i++)); do
+	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+	now_ms
+	begin=$now
 	kill_daemon
 	start_daemon
+	paused "kill $i"
 done
-wait "$fio_pid" || fail "fio saw an error: $(cat "$TCMU_RESULTS/44-fio.out")"
-grep -E 'READ:|WRITE:' "$TCMU_RESULTS/44-fio.out"
+step "$kills kills; the longest pause, with the start of a process, $longest ms"
+again=$(grep -c 'commands are executed again' "$daemon_log" || :)
+[ "$again" -gt 0 ] || fail "no daemon has found anything on a ring"
+! grep 'resetting the ring' "$daemon_log" || fail "a ring was reset"
+
+longest=0
+for ((i = 1; i <= upgrades; i++)); do
+	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+	now_ms
+	begin=$now
+	before=$(ready_lines)
+	kill -USR2 "$daemon_pid"
+	wait_for 60 is_ready "$before" || fail "upgrade $i: not ready after 60 s"
+	paused "upgrade $i"
+done
+step "$upgrades upgrades; the longest pause $longest ms"
+[ -z "$(stuck)" ] || sleep 1
+[ -z "$(stuck)" ] || fail "stuck: $(stuck)"
+
+# fio ends when it is told to, with 128, after the I/O that is under way.
+for i in "${!fios[@]}"; do
+	out=$TCMU_RESULTS/44-fio-${disks[i]##*/}.out
+	pkill -INT -P "${fios[i]}"
+	status=0
+	wait "${fios[i]}" || status=$?
+	[ "$status" -eq 0 ] || [ "$status" -eq 128 ] && grep -q ': err= 0:' "$out" ||
+		fail "fio saw an error ($status): $(tail -n 25 "$out")"
+	grep -E 'READ:|WRITE:' "$out"
+done
 
 step "a creation that waits for a daemon is finished by the next one"
 kill_daemon
@@ -37,6 +138,11 @@ wait "$create_pid" || fail "the creation failed"
 assert_eq "late/enable" "$(cat "$core/late/enable")" 1
 lun_delete late
 
+for session in /sys/class/iscsi_session/session*; do
+	echo 1 >"$session/device/target"*/*/delete || fail "the iSCSI disk cannot be removed"
+done
+iscsi_target_end || fail "the iSCSI target cannot be removed"
+lun_delete remote
 lun_detach crash
 lun_delete crash
 stop_daemon
