@@ -230,6 +230,11 @@ uint32_t tcmulib_ring_in_flight(struct tcmu_device *dev)
 	return dev->ring.in_flight;
 }
 
+int tcmulib_ring_trim(struct tcmu_device *dev)
+{
+	return tcmu_ring_trim(&dev->ring);
+}
+
 uint32_t tcmulib_ring_features(struct tcmu_device *dev)
 {
 	return dev->ring.features;

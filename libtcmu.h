@@ -294,6 +294,11 @@ uint32_t tcmulib_ring_backlog(struct tcmu_device *dev);
 /* Commands handed out and not completed yet, or completed with keep_buf and not yet freed. */
 uint32_t tcmulib_ring_in_flight(struct tcmu_device *dev);
 
+/* For a device that nobody uses just now: gives the memory of its commands back to the system, with what the
+ * last ones have left in hm_private. It comes again, as zeros, when it is needed. A ring call. 0, or -EBUSY
+ * while commands are in flight as above. */
+int tcmulib_ring_trim(struct tcmu_device *dev);
+
 uint32_t tcmulib_ring_features(struct tcmu_device *dev);
 enum tcmulib_ring_state tcmulib_ring_state(struct tcmu_device *dev);
 

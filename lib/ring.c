@@ -122,6 +122,11 @@ static uint32_t slots_mask(uint32_t ring_size)
 	return n - 1;
 }
 
+static size_t lens_bytes(const struct tcmu_ring *ring)
+{
+	return ((size_t)ring->lens_mask + 1) * sizeof(*ring->lens);
+}
+
 int tcmu_ring_attach(struct tcmu_ring *ring, void *map, size_t map_len)
 {
 	int ret;
@@ -146,9 +151,25 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *map, size_t map_len)
 			 (TCMU_RING_OOO | TCMU_RING_READ_LEN | TCMU_RING_TMR | TCMU_RING_KEEP_BUF);
 
 	ring->lens_mask = slots_mask(ring->size);
-	ring->lens = ring_lazy_table(((size_t)ring->lens_mask + 1) * sizeof(*ring->lens));
+	ring->lens = ring_lazy_table(lens_bytes(ring));
 	ring->cmds = ring_lazy_table(TCMU_RING_MAX_CMDS * sizeof(*ring->cmds));
 	return ring->lens && ring->cmds ? 0 : -ENOMEM;
+}
+
+/* A context that is free holds nothing: all of it is written with the next command (copy_request()), and live
+ * and kept are false in zeros as well, so an answer that comes a second time is still one of nothing. */
+int tcmu_ring_trim(struct tcmu_ring *ring)
+{
+	if (ring->in_flight)
+		return -EBUSY;
+	if (ring->cmds)
+		madvise(ring->cmds, TCMU_RING_MAX_CMDS * sizeof(*ring->cmds), MADV_DONTNEED);
+	if (ring->priv)
+		madvise(ring->priv, TCMU_RING_MAX_CMDS * ring->priv_size, MADV_DONTNEED);
+	if (ring->lens && !ring->lens_count)
+		madvise(ring->lens, lens_bytes(ring), MADV_DONTNEED);
+	tcmu_pool_deinit(&ring->pool);
+	return 0;
 }
 
 void tcmu_ring_detach(struct tcmu_ring *ring)
@@ -161,7 +182,7 @@ void tcmu_ring_detach(struct tcmu_ring *ring)
 		munmap(ring->cmds, TCMU_RING_MAX_CMDS * sizeof(*ring->cmds));
 	}
 	if (ring->lens)
-		munmap(ring->lens, ((size_t)ring->lens_mask + 1) * sizeof(*ring->lens));
+		munmap(ring->lens, lens_bytes(ring));
 	if (ring->priv)
 		munmap(ring->priv, TCMU_RING_MAX_CMDS * ring->priv_size);
 	ring->cmds = NULL;
@@ -395,7 +416,7 @@ void tcmu_ring_complete(struct tcmu_ring *ring, struct tcmulib_cmd *pub, uint8_t
 	uint32_t tail;
 
 	if (!cmd->live) {
-		ring_park(ring, "command %u was completed twice", pub->cmd_id);
+		ring_park(ring, "command %u was completed twice", (unsigned int)(cmd - ring->cmds));
 		return;
 	}
 	/* Before the context is free: an answer to a reset ring is dropped, but ends the command. */

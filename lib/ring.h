@@ -193,6 +193,9 @@ bool tcmu_ring_replays(const struct tcmu_ring *ring);
  * (action/free_kept_buf); 0: it has not (reset, or the ring does not run); -EINVAL: there is none. */
 int tcmu_ring_free_kept(struct tcmu_ring *ring, uint16_t cmd_id);
 
+/* Gives the memory of commands back to the system. -EBUSY with commands in flight. */
+int tcmu_ring_trim(struct tcmu_ring *ring);
+
 /* The iovs of cmd as they came, even if the program has changed its own copy. Kept only for a ring
  * without TCMU_RING_READ_LEN; otherwise NULL. */
 const struct iovec *tcmu_ring_orig_iov(const struct tcmu_ring *ring, const struct tcmulib_cmd *cmd,

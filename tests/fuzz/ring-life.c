@@ -41,6 +41,7 @@ void model_questions(struct model *m, uint16_t id)
 		tcmu_ring_pending(&m->ring);
 	tcmu_ring_by_id(&m->ring, id);
 	tcmu_ring_resumable(&m->ring);
+	assert(tcmu_ring_trim(&m->ring) == (m->ring.in_flight ? -EBUSY : 0));
 	model_unchanged(m);
 }
 

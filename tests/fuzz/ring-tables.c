@@ -63,5 +63,5 @@ int __wrap_munmap(void *addr, size_t len)
 
 int __wrap_madvise(void *addr, size_t len, int advice)
 {
-	return find(addr) >= 0 ? 0 : __real_madvise(addr, len, advice);
+	return advice == MADV_NOHUGEPAGE && find(addr) >= 0 ? 0 : __real_madvise(addr, len, advice);
 }

@@ -310,6 +310,45 @@ static void an_empty_pool_pauses(void **state)
 	rig_end(&rig);
 }
 
+static void memory_is_given_back_when_nothing_is_in_flight(void **state)
+{
+	struct tcmulib_cmd *cmd;
+	struct rig rig;
+	uint8_t *priv;
+
+	(void)state;
+	rig_start(&rig, RIG_FLAGS);
+	assert_int_equal(tcmu_ring_trim(&rig.ring), 0); /* never used */
+	rig_put(&rig, 0, 192, 1, 8);
+	rig_head(&rig, 192);
+	cmd = tcmu_ring_next(&rig.ring, 100);
+	priv = cmd->hm_private;
+	*priv = 0x5a;
+	assert_int_equal(tcmu_ring_trim(&rig.ring), -EBUSY);
+	cmd->keep_buf = true;
+	tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_GOOD);
+	assert_int_equal(tcmu_ring_trim(&rig.ring), -EBUSY); /* something may still write there */
+	assert_int_equal(*priv, 0x5a);
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 1), 1);
+	assert_int_equal(tcmu_ring_trim(&rig.ring), 0);
+	assert_int_equal(*priv, 0);
+	assert_int_equal(rig.ring.pool.bytes, 0);
+
+	rig_put(&rig, 192, 192, 1, 8);
+	rig_head(&rig, 384);
+	cmd = tcmu_ring_next(&rig.ring, 100);
+	assert_int_equal(cmd->iov_cnt, 8);
+	assert_ptr_equal(cmd->hm_private, priv);
+	tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_GOOD);
+	assert_int_equal(rig.mb->cmd_tail, 384);
+	assert_int_equal(tcmu_ring_trim(&rig.ring), 0);
+	/* One that is over stays over. */
+	tcmu_ring_complete(&rig.ring, cmd, SAM_STAT_GOOD);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_PARKED);
+	assert_string_equal(rig.ring.reason, "command 1 was completed twice");
+	rig_end(&rig);
+}
+
 static void bidi_buffers_are_cleared(void **state)
 {
 	struct tcmu_abi_entry *ent;
@@ -345,6 +384,7 @@ int main(void)
 		cmocka_unit_test(original_iovs_without_read_len),
 		cmocka_unit_test(big_commands_use_the_pool),
 		cmocka_unit_test(an_empty_pool_pauses),
+		cmocka_unit_test(memory_is_given_back_when_nothing_is_in_flight),
 		cmocka_unit_test(bidi_buffers_are_cleared),
 	};
 
