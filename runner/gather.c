@@ -9,7 +9,6 @@
 
 #define GATHER_SKIP_MAX 1024
 #define HELPER_IDLE_SEC 10
-#define HELPER_STACK    (64 * 1024)
 #define GROWN           2 /* a batch of so many times the size was worth the wait */
 
 static unsigned int limit_usec;
@@ -23,7 +22,7 @@ void runner_gather_init(struct runner_gather *g)
 {
 	sem_init(&g->asked, 0, 0);
 	sem_init(&g->idle, 0, 0);
-	g->has_helper = false;
+	g->helper = NULL;
 	atomic_init(&g->end, false);
 	atomic_init(&g->waits, false);
 	g->skip = g->failed = 0;
@@ -33,20 +32,29 @@ static void join_helper(struct runner_gather *g)
 {
 	const struct sched_param param = { 0 };
 
-	if (g->has_helper) {
+	if (g->helper) {
 		/* It may never get the processor again on a busy machine. */
-		pthread_setschedparam(g->helper, SCHED_OTHER, &param);
-		pthread_join(g->helper, NULL);
+		pthread_setschedparam(g->helper->id, SCHED_OTHER, &param);
+		runner_thread_join(g->helper);
 	}
-	g->has_helper = false;
+	g->helper = NULL;
 	atomic_store(&g->end, false);
+}
+
+void runner_gather_trim(struct runner_gather *g)
+{
+	if (!g->helper)
+		return;
+	atomic_store(&g->end, true);
+	sem_post(&g->asked);
+	join_helper(g);
+	while (!sem_trywait(&g->asked)) /* which the next one would take for a question */
+		;
 }
 
 void runner_gather_fini(struct runner_gather *g)
 {
-	atomic_store(&g->end, true);
-	sem_post(&g->asked);
-	join_helper(g);
+	runner_gather_trim(g);
 	sem_destroy(&g->asked);
 	sem_destroy(&g->idle);
 }
@@ -94,7 +102,7 @@ static void wait_until_idle(struct runner_gather *g)
 static void *helper_main(void *arg)
 {
 	const struct sched_param param = { 0 };
-	struct runner_gather *g = arg;
+	struct runner_gather *g = ((struct runner_thread *)arg)->arg;
 
 	pthread_setname_np(pthread_self(), "tcmu-gather");
 	sched_setscheduler(0, SCHED_IDLE, &param);
@@ -109,16 +117,10 @@ static void *helper_main(void *arg)
 
 static bool have_helper(struct runner_gather *g)
 {
-	pthread_attr_t attr;
-
-	if (g->has_helper && !atomic_load(&g->end))
+	if (g->helper && !atomic_load(&g->end))
 		return true;
 	join_helper(g);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, HELPER_STACK);
-	g->has_helper = !pthread_create(&g->helper, &attr, helper_main, g);
-	pthread_attr_destroy(&attr);
-	return g->has_helper;
+	return !runner_thread_start(&g->helper, helper_main, g);
 }
 
 /* True when the processor was idle in time. */

@@ -13,21 +13,20 @@
 #ifndef RUNNER_GATHER_H
 #define RUNNER_GATHER_H
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "libtcmu.h"
+#include "runner/thread.h"
 
 struct runner_gather {
 	sem_t asked, idle;
-	pthread_t helper;
-	bool has_helper;
-	_Atomic(bool) end;   /* the helper is to end, or has */
-	_Atomic(bool) waits; /* the device's thread waits for the helper */
-	unsigned int skip;   /* batches until the next try */
-	unsigned int failed; /* how many were skipped after the last one */
+	struct runner_thread *helper; /* NULL: none */
+	_Atomic(bool) end;            /* the helper is to end, or has */
+	_Atomic(bool) waits;          /* the device's thread waits for the helper */
+	unsigned int skip;            /* batches until the next try */
+	unsigned int failed;          /* how many were skipped after the last one */
 };
 
 /* Main thread, before any device: how long it may take at most, microseconds; 0: never. */
@@ -36,6 +35,8 @@ void runner_gather_choose(unsigned int usec);
 /* The rest on the device's thread, but init on the main thread before, and fini there if there is none. */
 void runner_gather_init(struct runner_gather *g);
 void runner_gather_fini(struct runner_gather *g);
+/* Ends the helper until the next time that it is needed. */
+void runner_gather_trim(struct runner_gather *g);
 /* May wait as said above, if there are commands in the ring of dev. */
 void runner_gather(struct runner_gather *g, struct tcmu_device *dev);
 

@@ -9,7 +9,6 @@
 #include "tcmu-runner.h"
 
 #define WORKER_IDLE_SEC 10
-#define WORKER_STACK    (256 * 1024) /* a handler's callback runs on it */
 
 int runner_workers_init(struct runner_workers *w, unsigned int max)
 {
@@ -30,7 +29,7 @@ int runner_workers_init(struct runner_workers *w, unsigned int max)
 	w->count = w->idle = w->wanted = 0;
 	w->stop = false;
 	w->device = NULL;
-	w->has_ended = false;
+	w->ended_thread = NULL;
 	return 0;
 }
 
@@ -66,10 +65,9 @@ static struct runner_job *next_job_locked(struct runner_workers *w)
 
 static void *worker_main(void *arg)
 {
-	struct runner_workers *w = arg;
+	struct runner_thread *self = arg, *before;
+	struct runner_workers *w = self->arg;
 	struct runner_job *job;
-	pthread_t before;
-	bool had_before;
 
 	pthread_setname_np(pthread_self(), "tcmu-worker");
 	runner_blame_thread(w->device);
@@ -79,30 +77,15 @@ static void *worker_main(void *arg)
 		job->run(job);
 		pthread_mutex_lock(&w->lock);
 	}
-	/* Each one that ends joins the one before it; the last is joined by fini. */
+	/* Each one that ends joins the one before it; the last is joined by trim or fini. */
 	before = w->ended_thread;
-	had_before = w->has_ended;
-	w->ended_thread = pthread_self();
-	w->has_ended = true;
+	w->ended_thread = self;
 	w->count--;
 	pthread_cond_signal(&w->ended);
 	pthread_mutex_unlock(&w->lock);
-	if (had_before)
-		pthread_join(before, NULL);
+	if (before)
+		runner_thread_join(before);
 	return NULL;
-}
-
-static int start_worker(struct runner_workers *w)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int ret;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	ret = -pthread_create(&thread, &attr, worker_main, w);
-	pthread_attr_destroy(&attr);
-	return ret;
 }
 
 static void run_here(struct runner_workers *w)
@@ -143,7 +126,8 @@ void runner_workers_submit(struct runner_workers *w, struct runner_job *first,
 	while (wake--)
 		pthread_cond_signal(&w->work);
 	while (start) {
-		int ret = start_worker(w);
+		struct runner_thread *thread;
+		int ret = runner_thread_start(&thread, worker_main, w);
 
 		if (ret) {
 			tcmu_warn("cannot start a worker thread: %s; fewer of them will serve",
@@ -169,16 +153,43 @@ struct runner_job *runner_workers_take(struct runner_workers *w, const void *fro
 	return job;
 }
 
-void runner_workers_fini(struct runner_workers *w)
+static void stop_locked(struct runner_workers *w)
 {
-	pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	pthread_cond_broadcast(&w->work);
 	while (w->count)
 		pthread_cond_wait(&w->ended, &w->lock);
+	w->stop = false;
+}
+
+/* The last one that has ended, when there is no other any more. */
+static void join_last(struct runner_workers *w)
+{
+	if (w->ended_thread)
+		runner_thread_join(w->ended_thread);
+	w->ended_thread = NULL;
+}
+
+void runner_workers_trim(struct runner_workers *w)
+{
+	bool none = false;
+
+	pthread_mutex_lock(&w->lock);
+	if (!w->first && w->idle == w->count) {
+		stop_locked(w);
+		none = true;
+	}
 	pthread_mutex_unlock(&w->lock);
-	if (w->has_ended)
-		pthread_join(w->ended_thread, NULL);
+	if (none)
+		join_last(w);
+}
+
+void runner_workers_fini(struct runner_workers *w)
+{
+	pthread_mutex_lock(&w->lock);
+	stop_locked(w);
+	pthread_mutex_unlock(&w->lock);
+	join_last(w);
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->ended);
 	pthread_mutex_destroy(&w->lock);

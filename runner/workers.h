@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "runner/thread.h"
+
 /* Intrusive: lives in the command or the tcmur_io until run() is called. */
 struct runner_job {
 	struct runner_job *next;
@@ -24,14 +26,15 @@ struct runner_workers {
 	unsigned int idle;   /* of them, waiting */
 	unsigned int wanted; /* signals under way to idle ones */
 	bool stop;
-	pthread_t ended_thread; /* the last that ended, to be joined */
-	bool has_ended;
+	struct runner_thread *ended_thread; /* the last that ended, to be joined; or NULL */
 };
 
 /* At most max threads. 0 or -errno. */
 int runner_workers_init(struct runner_workers *w, unsigned int max);
 /* Waits until all jobs have run and all threads have ended. */
 void runner_workers_fini(struct runner_workers *w);
+/* Ends all threads if all wait for work; the next job starts one. Device's thread. */
+void runner_workers_trim(struct runner_workers *w);
 /* Appends the chain first..*last of n jobs. Device's thread. If no thread can be started and there
  * is none, the jobs run here. */
 void runner_workers_submit(struct runner_workers *w, struct runner_job *first,
