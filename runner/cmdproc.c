@@ -25,8 +25,11 @@ static void drain_ring(struct runner_dev *rdev)
 		while (left && (cmd = tcmulib_get_next_command(rdev->dev, size))) {
 			runner_dispatch(rdev, cmd);
 			left--;
-			if (!tcmulib_ring_pending(rdev->dev))
-				return;
+			if (tcmulib_ring_pending(rdev->dev))
+				continue;
+			if (!atomic_load_explicit(&rdev->idle.used, memory_order_relaxed))
+				runner_idle_used(rdev);
+			return;
 		}
 		tmr = left ? tcmulib_get_next_tmr(rdev->dev) : NULL;
 		if (!tmr)
@@ -180,6 +183,8 @@ static void handle_requests(struct runner_dev *rdev)
 		handle_reconfig(rdev);
 	if (req & RUNNER_REQ_PARK)
 		rdev->parked = true;
+	if (req & RUNNER_REQ_TRIM)
+		runner_idle_trim(rdev);
 	if (req & RUNNER_REQ_STOP) {
 		rdev->stopping = true;
 		runner_visits_close(rdev);
@@ -251,6 +256,7 @@ static void turn(struct runner_dev *rdev)
 void runner_cmdproc(struct runner_dev *rdev)
 {
 	runner_visits_open(rdev);
+	runner_idle_used(rdev);
 	if (tcmulib_ring_replays(rdev->dev))
 		drain_replay(rdev);
 	for (;;) {

@@ -89,6 +89,7 @@ void runner_dev_free(struct runner_dev *rdev)
 		pthread_join(rdev->thread, NULL); /* which has joined its helpers */
 	else
 		end_helpers(rdev);
+	runner_idle_end(rdev);
 	runner_visits_give_up(rdev);
 	close_fds(rdev);
 	free(rdev->own);

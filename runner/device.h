@@ -48,6 +48,7 @@ enum runner_state {
 #define RUNNER_REQ_STOP     (1u << 0) /* finish what is in flight, close, end the thread */
 #define RUNNER_REQ_RECONFIG (1u << 1) /* runner_dev.reconfig is filled */
 #define RUNNER_REQ_PARK     (1u << 2) /* a handler broke a rule: consume nothing more */
+#define RUNNER_REQ_TRIM     (1u << 3) /* nobody has used it for a while: runner_idle_trim() */
 
 /* The answer that a configfs writer waits for: given exactly once, by whoever claims it. The kernel has
  * one event at a time for a device; a handler that comes back after the deadline may find another. */
@@ -74,6 +75,11 @@ struct runner_thresholds {
 	uint64_t written;         /* bytes since it was asked */
 	uint64_t used, available; /* bytes: the answer, a worker's while it is asked */
 	struct tcmur_io ask, timer;
+};
+
+struct runner_idle {
+	_Atomic(bool) used; /* any thread: since the main thread has looked */
+	bool watched;       /* it looks now and then */
 };
 
 struct runner_dev {
@@ -104,6 +110,7 @@ struct runner_dev {
 	struct runner_gather gather;
 	struct runner_cached cached;
 	struct runner_spin spin;
+	struct runner_idle idle;
 	struct runner_job *batch_first,
 		**batch_last; /* for the engine and the workers, handed over once per round */
 	unsigned int batch_count;
@@ -222,6 +229,15 @@ static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
 void runner_cmdproc(struct runner_dev *rdev);
 /* runner/cmdproc.c: sleeps until woken, at most timeout_ms (-1: for ever); for the retry of open(). */
 void runner_sleep(struct runner_dev *rdev, int timeout_ms);
+
+/* runner/idle.c. Device's thread, at the start and with a command while rdev->idle.used is false: some seconds
+ * after the last one the main thread asks for the trim. */
+void runner_idle_used(struct runner_dev *rdev);
+/* Device's thread, between two rounds: gives back what it does not need without a command. Does not wait for
+ * anything but threads that have nothing to do. */
+void runner_idle_trim(struct runner_dev *rdev);
+/* Main thread, when the device's thread has ended. */
+void runner_idle_end(struct runner_dev *rdev);
 
 /* runner/dispatch.c: a new command from the ring. */
 void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);

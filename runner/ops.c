@@ -36,13 +36,15 @@ static void outcome_here(struct runner_cmd *rc)
 	rc->rdev->here_last = &rc->node.next;
 }
 
+static const char twice[] = "it completed a command twice";
+
 /* The handler's outcome, from any thread. */
 static void op_done(struct runner_cmd *rc, int sts)
 {
 	struct runner_dev *rdev = rc->rdev;
 
 	if (atomic_exchange_explicit(&rc->pending, 0, memory_order_acq_rel) != 1) {
-		runner_ops_fault(rdev, "it completed a command twice");
+		runner_ops_fault(rdev, twice);
 		return;
 	}
 	/* Declined? Then what was written is not durable, and whoever asked for that has done its own
@@ -63,8 +65,12 @@ static void op_done(struct runner_cmd *rc, int sts)
 
 void tcmur_cmd_complete(struct tcmu_device *dev, struct tcmur_cmd *cmd, int sts)
 {
-	(void)dev;
-	op_done(container_of(cmd, struct runner_cmd, pub), sts);
+	struct runner_cmd *rc = container_of(cmd, struct runner_cmd, pub);
+
+	if (__builtin_expect(!rc->rdev, 0)) /* long over: tcmulib_ring_trim() */
+		runner_ops_fault(runner_dev_of(dev), twice);
+	else
+		op_done(rc, sts);
 }
 
 void runner_ops_fault(struct runner_dev *rdev, const char *reason)

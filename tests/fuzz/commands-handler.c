@@ -367,6 +367,11 @@ void runner_workers_submit(struct runner_workers *workers, struct runner_job *fi
 	w.jobs_count += n;
 }
 
+void runner_workers_trim(struct runner_workers *workers)
+{
+	(void)workers;
+}
+
 struct runner_job *runner_workers_take(struct runner_workers *workers, const void *from,
 				       const void *to, bool (*may)(const struct runner_job *job))
 {

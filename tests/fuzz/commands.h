@@ -94,6 +94,10 @@ struct world {
 	uint64_t cache_changed_at;
 	bool cache_was;
 	uint64_t clock_ns;
+
+	/* the main loop */
+	GSourceFunc on_timeout; /* NULL: none */
+	gpointer on_timeout_arg;
 };
 extern struct world w;
 

@@ -227,11 +227,28 @@ static void finish(int timeout_ms)
 	stop();
 }
 
+/* In place of g_timeout_add_seconds(): runner/idle.c's. */
+guint commands_timeout(guint sec, GSourceFunc func, gpointer arg)
+{
+	(void)sec;
+	assert(!w.on_timeout);
+	w.on_timeout = func;
+	w.on_timeout_arg = arg;
+	return 1;
+}
+
+static void main_loop(void)
+{
+	if (w.on_timeout && w.on_timeout(w.on_timeout_arg) == G_SOURCE_REMOVE)
+		w.on_timeout = NULL;
+}
+
 /* In place of epoll_wait(): the device's thread has nothing to do. */
 int commands_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
 {
 	(void)fd, (void)events, (void)max;
 	model_cache();
+	main_loop();
 	if (!w.left) {
 		finish(timeout_ms);
 		return 0;
@@ -288,6 +305,7 @@ static void serve(void)
 	mpsc_init(&rdev->ios_done);
 	atomic_store(&rdev->state, RUNNER_RUNNING);
 	w.stop_asked = false;
+	w.on_timeout = NULL;
 
 	w.dev.map = fake_ring_base(w.ring);
 	w.dev.map_len = fake_ring_map_len(w.ring);
