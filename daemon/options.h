@@ -14,7 +14,7 @@ struct daemon_options {
 	char *handler_path; /* directory */
 	char *lock_path;
 	char *crash_path; /* runner/blame.h */
-	char **foreign; /* subtypes of other daemons, NULL at the end; or NULL */
+	char **foreign;   /* subtypes of other daemons, NULL at the end; or NULL */
 	struct runner_limits limits;
 };
 

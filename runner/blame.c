@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,8 +21,10 @@ static char *file;
 static int fd = -1;
 
 static _Thread_local const char *volatile blamed;
-/* A stack overflow leaves no stack for the handler. Untouched, it costs nothing. */
-static _Thread_local char other_stack[16384];
+/* A stack overflow leaves no stack for the handler. Mapped, it costs nothing until then; as a thread-local
+ * array it would be written to when the thread starts. */
+#define OTHER_STACK 16384
+static _Thread_local void *other_stack;
 
 /* ---- in the signal handler: system calls and plain memory only ---- */
 
@@ -85,13 +88,23 @@ static void on_death(int signum, siginfo_t *info, void *context)
 
 void runner_blame_thread(const char *name)
 {
-	stack_t stack = { .ss_sp = other_stack, .ss_size = sizeof(other_stack) };
+	stack_t stack = { .ss_size = OTHER_STACK };
 
 	blamed = name;
-	if (!name)
+	if (fd < 0)
+		return;
+	if (name && !other_stack) {
+		stack.ss_sp = mmap(NULL, OTHER_STACK, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+		if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL))
+			return;
+		other_stack = stack.ss_sp;
+	} else if (!name && other_stack) {
 		stack.ss_flags = SS_DISABLE;
-	if (fd >= 0)
 		sigaltstack(&stack, NULL);
+		munmap(other_stack, OTHER_STACK);
+		other_stack = NULL;
+	}
 }
 
 /* ---- the file ---- */

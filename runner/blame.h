@@ -17,8 +17,8 @@
  * first device. path: NULL: without; a file that cannot be opened is a warning. */
 void runner_blame_init(const char *path);
 
-/* The calling thread works for this device from now on. name stays valid as long as it does. NULL: for none.
- * Allocates nothing. */
+/* The calling thread works for this device from now on. name stays valid as long as it does. NULL: for none
+ * any more; to be called before the thread ends. */
 void runner_blame_thread(const char *name);
 
 /* How often it ended a process, by the file as it is now. Main thread; reads it. */
