@@ -128,8 +128,11 @@ static bool walk_entries(const struct tcmu_ring *ring, uint32_t tail, uint32_t h
 		if (len < sizeof(struct tcmu_abi_hdr) || len > left || len > ring->size - off ||
 		    (command && len < sizeof(struct tcmu_abi_entry)))
 			return false;
-		walk->to |= command && off == scratch->tails.from && !walk->pos;
-		walk->spare |= command && off == scratch->spare && !walk->pos;
+		if (command && !walk->pos) {
+			walk->to |= off == scratch->tails.from &&
+				    ring_after(ring, off, len) == scratch->tails.next;
+			walk->spare |= off == scratch->spare && off != scratch->tails.from;
+		}
 		left -= len;
 		off = ring_after(ring, off, len);
 	}

@@ -331,6 +331,23 @@ static void with_an_answer_to_nowhere(void **state)
 	not_resumable(&rig);
 }
 
+/* It would go somewhere in between two entries. */
+static void with_an_answer_that_ends_nowhere(void **state)
+{
+	static const enum ring_stage stages[] = { RING_STAGE_COPY, RING_STAGE_ANSWER };
+	struct rig rig;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		half_an_answer(&rig, 18, stages[i]);
+		ring_scratch(&rig.ring)->tails.next += 8;
+		not_resumable(&rig);
+	}
+	half_an_answer(&rig, 18, RING_STAGE_COPY);
+	ring_scratch(&rig.ring)->spare = ring_scratch(&rig.ring)->tails.from;
+	not_resumable(&rig);
+}
+
 /* Only ours to notice: a request that does not belong where it stands. */
 static void a_foreign_id_at_the_tail_parks(void **state)
 {
@@ -361,6 +378,7 @@ int main(void)
 		cmocka_unit_test(with_entries_that_lead_nowhere),
 		cmocka_unit_test(with_a_position_that_is_none),
 		cmocka_unit_test(with_an_answer_to_nowhere),
+		cmocka_unit_test(with_an_answer_that_ends_nowhere),
 		cmocka_unit_test(a_foreign_id_at_the_tail_parks),
 	};
 
