@@ -81,9 +81,9 @@ static void *worker_main(void *arg)
 	before = w->ended_thread;
 	w->ended_thread = self;
 	w->count--;
-	runner_blame_thread(NULL);
 	pthread_cond_signal(&w->ended);
 	pthread_mutex_unlock(&w->lock);
+	runner_blame_thread(NULL);
 	if (before)
 		runner_thread_join(before);
 	return NULL;
