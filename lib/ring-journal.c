@@ -76,6 +76,17 @@ static void move_request(struct tcmu_ring *ring, uint32_t from, uint32_t from_le
 	b->req.cdb_off = (uint64_t)ring->cmdr_off + into + end;
 }
 
+/* Of the command's slot at off; 0 if len_op is none of such. */
+static uint32_t command_len(const struct tcmu_ring *ring, uint32_t off)
+{
+	uint32_t len_op = ring_hdr(ring, off)->len_op, len = ring_entry_len(len_op);
+
+	return ring_entry_op(len_op) == TCMU_ABI_OP_CMD && len >= sizeof(struct tcmu_abi_entry) &&
+			       len <= ring->size - off
+		       ? len
+		       : 0;
+}
+
 bool ring_journal_move(struct tcmu_ring *ring, uint32_t len, uint32_t spare)
 {
 	uint16_t id = ring_hdr(ring, ring->tail)->cmd_id;
@@ -138,10 +149,16 @@ static bool walk_entries(const struct tcmu_ring *ring, uint32_t tail, uint32_t h
 	}
 }
 
-bool ring_journal_whole(const struct tcmu_ring *ring)
+/* Was the ring reset after an answer began in the slot at 0, and is there another entry now? It has no cookie
+ * (ring_was_reset()); where sense data lie over that, they do not begin with 0 (SPC-5 4.4.1). */
+static bool is_new_at_0(const struct tcmu_ring *ring, uint32_t to)
+{
+	return !to && !(ring_load_cookie(ring) & 0xff);
+}
+
+bool ring_journal_whole(const struct tcmu_ring *ring, uint32_t tail)
 {
 	const struct tcmu_ring_scratch *scratch = ring_scratch(ring);
-	uint32_t tail = ring_load_tail(ring);
 	struct walk walk = { 0 };
 
 	/* Another tail is that of somebody who does not know the journal. */
@@ -149,36 +166,49 @@ bool ring_journal_whole(const struct tcmu_ring *ring)
 	    (tail != scratch->tails.next && tail != scratch->tails.from) ||
 	    !walk_entries(ring, tail, ring_load_head(ring), &walk) || !walk.pos)
 		return false;
-	return scratch->stage == RING_STAGE_IDLE || tail == scratch->tails.next ||
-	       (walk.to && (walk.spare || scratch->stage != RING_STAGE_COPY));
+	if (scratch->stage == RING_STAGE_IDLE || tail == scratch->tails.next)
+		return true;
+	return walk.to && (walk.spare || scratch->stage != RING_STAGE_COPY) &&
+	       !is_new_at_0(ring, tail);
 }
 
-/* The answer that was under way, from where it was; cmd_tail is tails.from. */
+/* The answer that was under way, from where it was. */
 static void carry_out(struct tcmu_ring *ring)
 {
 	struct tcmu_ring_scratch *scratch = ring_scratch(ring);
-	uint32_t to = scratch->tails.from, spare = scratch->spare;
+	uint32_t to = scratch->tails.from, to_len = command_len(ring, to);
+	uint32_t spare = scratch->spare, spare_len;
 	uint8_t sense[TCMU_ABI_SENSE_SIZE];
 
+	if (!to_len) /* reset since it was looked at */
+		return;
 	if (scratch->stage == RING_STAGE_COPY) {
-		move_request(ring, to, ring_entry_len(ring_hdr(ring, to)->len_op), spare,
-			     ring_entry_len(ring_hdr(ring, spare)->len_op));
+		spare_len = command_len(ring, spare);
+		if (!spare_len)
+			return;
+		move_request(ring, to, to_len, spare, spare_len);
 		ring_set_stage(ring, RING_STAGE_ANSWER);
 	}
 	kept_sense(ring, sense);
 	ring_write_answer(ring, to, scratch->answer, sense);
-	__atomic_store_n(&ring->mb->cmd_tail, scratch->tails.next, __ATOMIC_RELEASE);
+	/* Not over the tail of a reset. */
+	__atomic_compare_exchange_n(&ring->mb->cmd_tail, &to, scratch->tails.next, false,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-void ring_journal_take_over(struct tcmu_ring *ring)
+uint32_t ring_journal_take_over(struct tcmu_ring *ring, uint32_t tail)
 {
 	struct tcmu_ring_scratch *scratch = ring_scratch(ring);
 
-	if (scratch->stage != RING_STAGE_IDLE && ring_load_tail(ring) != scratch->tails.next)
+	if (scratch->stage != RING_STAGE_IDLE && tail == scratch->tails.from &&
+	    tail != scratch->tails.next) {
 		carry_out(ring);
+		tail = scratch->tails.next;
+	}
 	ring_set_stage(ring, RING_STAGE_IDLE);
 	ring->replay_end = scratch->pos;
-	ring->replaying = scratch->pos != ring_load_tail(ring);
+	ring->replaying = scratch->pos != tail;
+	return tail;
 }
 
 void ring_journal_new(struct tcmu_ring *ring)

@@ -206,10 +206,11 @@ static inline bool ring_journal_begin(struct tcmu_ring *ring, const struct tcmu_
 }
 
 /* Does the mailbox tell, after the death of a process, what is still to do? Looks at lengths and places
- * only: what the requests say is checked when they are consumed. */
-bool ring_journal_whole(const struct tcmu_ring *ring);
-/* Gives the answer that was under way. Only if it is whole; before anything is consumed. */
-void ring_journal_take_over(struct tcmu_ring *ring);
+ * only: what the requests say is checked when they are consumed. tail: where cmd_tail was, sane. */
+bool ring_journal_whole(const struct tcmu_ring *ring, uint32_t tail);
+/* Gives the answer that was under way. Only if it is whole, with the same tail; before anything is consumed.
+ * Where the tail is then: a reset from outside meanwhile is noticed by that, later. */
+uint32_t ring_journal_take_over(struct tcmu_ring *ring, uint32_t tail);
 /* Starts with none. */
 void ring_journal_new(struct tcmu_ring *ring);
 

@@ -210,7 +210,7 @@ bool tcmu_ring_resumable(const struct tcmu_ring *ring)
 	/* A daemon that does not know the mark may have served after the one that set it; then the
 	 * tail has moved on. */
 	return scratch->state == TCMU_RING_MARK_CLEAN ? scratch->tails.next == tail
-						      : ring_journal_whole(ring);
+						      : ring_journal_whole(ring, tail);
 }
 
 void tcmu_ring_mark_resetting(struct tcmu_ring *ring)
@@ -218,7 +218,7 @@ void tcmu_ring_mark_resetting(struct tcmu_ring *ring)
 	set_mark(ring, TCMU_RING_MARK_RESETTING);
 }
 
-static int start(struct tcmu_ring *ring, bool take_over)
+static int start(struct tcmu_ring *ring, bool after_death)
 {
 	uint32_t head = ring_load_head(ring);
 	uint32_t tail = ring_load_tail(ring);
@@ -235,11 +235,11 @@ static int start(struct tcmu_ring *ring, bool take_over)
 		return -EPROTO;
 	}
 	own_scratch(ring);
-	if (take_over)
-		ring_journal_take_over(ring);
+	if (after_death && ring_journal_whole(ring, tail))
+		tail = ring_journal_take_over(ring, tail);
 	else
 		ring_journal_new(ring);
-	ring->tail = ring->pos = ring_load_tail(ring);
+	ring->tail = ring->pos = tail;
 	ring->lens_first = 0;
 	ring->lens_count = 0;
 	ring->starved = false;
@@ -255,8 +255,7 @@ static int start(struct tcmu_ring *ring, bool take_over)
 
 int tcmu_ring_start(struct tcmu_ring *ring)
 {
-	return start(ring,
-		     is_marked(ring) && tcmu_ring_ends_sane(ring) && ring_journal_whole(ring));
+	return start(ring, true);
 }
 
 int tcmu_ring_stop(struct tcmu_ring *ring)

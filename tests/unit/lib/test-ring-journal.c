@@ -348,6 +348,38 @@ static void with_an_answer_that_ends_nowhere(void **state)
 	not_resumable(&rig);
 }
 
+/* By action/reset_ring, which leaves the tail at 0; then the same number of bytes came. */
+static void with_an_answer_of_before_a_reset(void **state)
+{
+	static const enum ring_stage stages[] = { RING_STAGE_COPY, RING_STAGE_ANSWER };
+	struct rig rig;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		half_an_answer(&rig, 18, stages[i]);
+		assert_int_equal(rig.mb->cmd_tail, 0);
+		rig_put(&rig, 0, RIG_SLOT, 1, 1);
+		not_resumable(&rig);
+	}
+}
+
+/* By action/reset_ring, when the journal has been looked at already. */
+static void a_reset_during_the_take_over_stays(void **state)
+{
+	struct rig rig;
+	uint32_t tail;
+
+	(void)state;
+	half_an_answer(&rig, 18, RING_STAGE_ANSWER);
+	tail = rig.mb->cmd_tail;
+	die(&rig);
+	assert_true(ring_journal_whole(&rig.ring, tail));
+	rig.mb->cmd_tail = rig.mb->cmd_head = 3 * RIG_SLOT; /* 0 is the tail of before */
+	assert_int_equal(ring_journal_take_over(&rig.ring, tail), tail + RIG_SLOT);
+	assert_int_equal(rig.mb->cmd_tail, 3 * RIG_SLOT);
+	rig_end(&rig);
+}
+
 /* Only ours to notice: a request that does not belong where it stands. */
 static void a_foreign_id_at_the_tail_parks(void **state)
 {
@@ -379,6 +411,8 @@ int main(void)
 		cmocka_unit_test(with_a_position_that_is_none),
 		cmocka_unit_test(with_an_answer_to_nowhere),
 		cmocka_unit_test(with_an_answer_that_ends_nowhere),
+		cmocka_unit_test(with_an_answer_of_before_a_reset),
+		cmocka_unit_test(a_reset_during_the_take_over_stays),
 		cmocka_unit_test(a_foreign_id_at_the_tail_parks),
 	};
 
