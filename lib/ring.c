@@ -265,7 +265,9 @@ int tcmu_ring_stop(struct tcmu_ring *ring)
 	if (ring_check_running(ring)) {
 		ring_pass_unanswered(ring);
 		if (ring->state == TCMULIB_RING_RUNNING) {
-			set_mark(ring, TCMU_RING_MARK_CLEAN);
+			/* What a dead process has left is still that, also for the next one. */
+			if (!ring->replaying)
+				set_mark(ring, TCMU_RING_MARK_CLEAN);
 			ring_set_state(ring, TCMULIB_RING_CLOSED);
 		}
 	}

@@ -158,7 +158,7 @@ void tcmu_ring_mark_resetting(struct tcmu_ring *ring);
 int tcmu_ring_start(struct tcmu_ring *ring);
 
 /* With nothing in flight: marks the ring cleanly stopped and closes it. -EBUSY otherwise. A ring that
- * does not run is left unmarked. */
+ * does not run is left unmarked, and one that still replays as after a death. */
 int tcmu_ring_stop(struct tcmu_ring *ring);
 
 /* The program's note in the mailbox; 0 and no effect unless the ring runs or drains. */

@@ -81,6 +81,28 @@ static void a_second_death_loses_nothing(void **state)
 	rig_end(&rig);
 }
 
+/* It stops in an orderly way, but before it has taken all of what the first one had. */
+static void what_comes_again_survives_a_stop(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, RIG_FLAGS);
+	for (uint16_t id = 1; id <= 3; id++) {
+		rig_command(&rig, id);
+		rig_next(&rig, id);
+	}
+	take_over(&rig);
+	tcmu_ring_complete(&rig.ring, next_again(&rig, 1), SAM_STAT_GOOD);
+	assert_int_equal(tcmu_ring_stop(&rig.ring), 0);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_CLOSED);
+	take_over(&rig);
+	next_again(&rig, 2);
+	next_again(&rig, 3);
+	rig_nothing(&rig);
+	rig_end(&rig);
+}
+
 static void a_mark_stays_with_its_command(void **state)
 {
 	struct tcmulib_cmd *cmd[3];
@@ -400,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_that_is_not_answered_comes_again),
 		cmocka_unit_test(a_second_death_loses_nothing),
+		cmocka_unit_test(what_comes_again_survives_a_stop),
 		cmocka_unit_test(a_mark_stays_with_its_command),
 		cmocka_unit_test(what_does_not_fit_is_sent_again),
 		cmocka_unit_test(what_does_not_fit_and_has_begun_fails),
