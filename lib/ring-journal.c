@@ -91,22 +91,22 @@ bool ring_journal_move(struct tcmu_ring *ring, uint32_t len, uint32_t spare)
 {
 	uint16_t id = ring_hdr(ring, ring->tail)->cmd_id;
 	struct tcmu_ring_cmd *owner = &ring->cmds[id];
-	uint32_t len_op = ring_hdr(ring, spare)->len_op;
+	uint32_t spare_len = command_len(ring, spare);
 
 	if (!owner->live || owner->slot != ring->tail) {
 		ring_park(ring, "slot at %u: cmd_id %u, whose request does not belong there",
 			  ring->tail, id);
 		return false;
 	}
-	if (ring_entry_op(len_op) != TCMU_ABI_OP_CMD ||
-	    ring_entry_len(len_op) < sizeof(struct tcmu_abi_entry) ||
-	    ring_entry_len(len_op) > ring->size - spare) {
-		ring_park(ring, "slot at %u: len_op is %#x, which no command's is", spare, len_op);
+	/* One that is longer now would take along what is not consumed. */
+	if (!spare_len || spare_len > ring_distance(ring, spare, ring->pos)) {
+		ring_park(ring, "slot at %u: len_op is %#x, which no command's is", spare,
+			  ring_hdr(ring, spare)->len_op);
 		return false;
 	}
 	ring_scratch(ring)->spare = spare;
 	ring_set_stage(ring, RING_STAGE_COPY);
-	move_request(ring, ring->tail, len, spare, ring_entry_len(len_op));
+	move_request(ring, ring->tail, len, spare, spare_len);
 	ring_set_stage(ring, RING_STAGE_ANSWER);
 	owner->slot = spare;
 	return true;

@@ -417,6 +417,25 @@ static void a_foreign_id_at_the_tail_parks(void **state)
 	rig_end(&rig);
 }
 
+/* The moved request could go over the entry behind it, too. */
+static void a_slot_that_has_grown_takes_no_request(void **state)
+{
+	struct tcmulib_cmd *two;
+	struct tcmu_abi_entry three;
+	struct rig rig;
+
+	(void)state;
+	two = two_in_flight(&rig);
+	rig_command(&rig, 3);
+	three = *rig_entry(&rig, 2 * RIG_SLOT);
+	rig_entry(&rig, RIG_SLOT)->hdr.len_op += RIG_SLOT;
+	tcmu_ring_complete(&rig.ring, two, SAM_STAT_GOOD);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_PARKED);
+	assert_memory_equal(rig_entry(&rig, 2 * RIG_SLOT), &three, sizeof(three));
+	assert_int_equal(rig.mb->cmd_tail, 0);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +456,7 @@ int main(void)
 		cmocka_unit_test(with_an_answer_of_before_a_reset),
 		cmocka_unit_test(a_reset_during_the_take_over_stays),
 		cmocka_unit_test(a_foreign_id_at_the_tail_parks),
+		cmocka_unit_test(a_slot_that_has_grown_takes_no_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
