@@ -272,8 +272,9 @@ struct tcmulib_cmd *tcmu_ring_next(struct tcmu_ring *ring, size_t priv_size)
 	while (peek_entry(ring, &len_op)) {
 		uint32_t op = ring_entry_op(len_op);
 
-		if (__builtin_expect(ring->replaying, 0) && ring_journal_lost(ring)) {
-			if (!ring_journal_answer_lost(ring))
+		if (__builtin_expect(ring->replaying, 0) && ring_journal_lost(ring, len_op)) {
+			ring_journal_answer_lost(ring, len_op);
+			if (ring->state != TCMULIB_RING_RUNNING)
 				return NULL;
 			continue;
 		}

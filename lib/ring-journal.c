@@ -217,26 +217,28 @@ void ring_journal_new(struct tcmu_ring *ring)
 	ring->replaying = false;
 }
 
-bool ring_journal_lost(const struct tcmu_ring *ring)
+bool ring_journal_lost(const struct tcmu_ring *ring, uint32_t len_op)
 {
 	const struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, ring->pos);
-	uint32_t len_op = ent->hdr.len_op;
 
 	return ring_entry_op(len_op) == TCMU_ABI_OP_CMD && ring_entry_len(len_op) >= sizeof(*ent) &&
 	       !ent->req.cdb_off;
 }
 
-bool ring_journal_answer_lost(struct tcmu_ring *ring)
+void ring_journal_answer_lost(struct tcmu_ring *ring, uint32_t len_op)
 {
 	const struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, ring->pos);
-	struct tcmu_ring_cmd *cmd = &ring->cmds[ent->hdr.cmd_id];
 	uint32_t mark = ent->req.mark;
+	uint16_t id = ent->hdr.cmd_id;
+	struct tcmu_ring_cmd *cmd = &ring->cmds[id];
 
-	if (!ent->hdr.cmd_id || cmd->live)
-		return ring_insane(ring, "entry at %u: cmd_id %u is %s", ring->pos, ent->hdr.cmd_id,
-				   cmd->live ? "in flight already" : "no valid one");
+	if (!id || cmd->live || cmd->kept) {
+		ring_park_insane(ring, "entry at %u: cmd_id %u is %s", ring->pos, id,
+				 id ? "in flight already" : "no valid one");
+		return;
+	}
 	memset(&cmd->pub, 0, sizeof(cmd->pub));
-	cmd->pub.cmd_id = ent->hdr.cmd_id;
+	cmd->pub.cmd_id = id;
 	cmd->pub.sense_buf[0] = 0x70; /* ABORTED COMMAND, INTERNAL TARGET FAILURE (SPC-5 4.4.3) */
 	cmd->pub.sense_buf[FIXED_SENSE_KEY] = 0x0b;
 	cmd->pub.sense_buf[7] = 10;
@@ -246,7 +248,6 @@ bool ring_journal_answer_lost(struct tcmu_ring *ring)
 	cmd->slot = ring->pos;
 	cmd->live = true;
 	ring->in_flight++;
-	ring_consumed(ring, ent->hdr.len_op);
+	ring_consumed(ring, len_op);
 	tcmu_ring_complete(ring, &cmd->pub, mark ? SAM_CHECK_CONDITION : SAM_BUSY);
-	return true;
 }

@@ -216,9 +216,9 @@ void ring_journal_new(struct tcmu_ring *ring);
 
 /* While the ring replays, is the entry at pos one whose request did not fit into the slot that it had to go
  * to? */
-bool ring_journal_lost(const struct tcmu_ring *ring);
+bool ring_journal_lost(const struct tcmu_ring *ring, uint32_t len_op);
 /* Consumes and answers it: with BUSY, so that the initiator sends it again; one with a mark with CHECK
- * CONDITION, for it may have been executed in part. False: it is insane. */
-bool ring_journal_answer_lost(struct tcmu_ring *ring);
+ * CONDITION, for it may have been executed in part. The ring may be parked then, or drain. */
+void ring_journal_answer_lost(struct tcmu_ring *ring, uint32_t len_op);
 
 #endif

@@ -436,6 +436,48 @@ static void a_slot_that_has_grown_takes_no_request(void **state)
 	rig_end(&rig);
 }
 
+/* 1 is consumed again, 2 is a lost one, 3 is there as well. */
+static struct tcmulib_cmd *one_before_a_lost_one(struct rig *rig)
+{
+	two_in_flight(rig);
+	rig_command(rig, 3);
+	rig_next(rig, 3);
+	rig_entry(rig, RIG_SLOT)->req.cdb_off = 0;
+	take_over(rig);
+	return next_again(rig, 1);
+}
+
+/* Where the answer of the lost one parks the ring nothing more is taken out of it. */
+static void nothing_comes_behind_a_lost_one_that_parks(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	one_before_a_lost_one(&rig);
+	rig_entry(&rig, 0)->hdr.len_op += 8;
+	rig_nothing(&rig);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_PARKED);
+	assert_int_equal(rig.mb->cmd_tail, 0);
+	rig_end(&rig);
+}
+
+/* The buffer of 1 is still in use, and so is all of its context. */
+static void a_lost_one_with_the_id_of_a_kept_one_parks(void **state)
+{
+	struct tcmulib_cmd *one;
+	struct rig rig;
+
+	(void)state;
+	one = one_before_a_lost_one(&rig);
+	one->keep_buf = true;
+	tcmu_ring_complete(&rig.ring, one, SAM_STAT_GOOD);
+	rig_entry(&rig, RIG_SLOT)->hdr.cmd_id = 1;
+	rig_nothing(&rig);
+	assert_int_equal(tcmu_ring_state(&rig.ring), TCMULIB_RING_PARKED);
+	assert_int_equal(tcmu_ring_free_kept(&rig.ring, 1), 0);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +499,8 @@ int main(void)
 		cmocka_unit_test(a_reset_during_the_take_over_stays),
 		cmocka_unit_test(a_foreign_id_at_the_tail_parks),
 		cmocka_unit_test(a_slot_that_has_grown_takes_no_request),
+		cmocka_unit_test(nothing_comes_behind_a_lost_one_that_parks),
+		cmocka_unit_test(a_lost_one_with_the_id_of_a_kept_one_parks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
