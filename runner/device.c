@@ -147,6 +147,7 @@ static int open_handler(struct runner_dev *rdev, bool reopen)
 	if (!block_size_ok(rdev))
 		return -EINVAL;
 	runner_cached_clear(&rdev->cached);
+	runner_direct_clear(&rdev->direct);
 	ret = rdev->handler->open(rdev->dev, reopen);
 	if (ret > 0) /* old handlers return a positive errno or 1 */
 		ret = ret < 4096 ? -ret : -EIO;

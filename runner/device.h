@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "runner/cached.h"
+#include "runner/direct.h"
 #include "runner/gather.h"
 #include "runner/registry.h"
 #include "runner/spin.h"
@@ -109,6 +110,7 @@ struct runner_dev {
 	struct runner_workers workers;
 	struct runner_gather gather;
 	struct runner_cached cached;
+	struct runner_direct direct;
 	struct runner_spin spin;
 	struct runner_idle idle;
 	struct runner_job *batch_first,

@@ -380,11 +380,13 @@ bool runner_batch_flush(struct runner_dev *rdev)
 void tcmur_io_add_fd(struct tcmu_device *dev, int fd)
 {
 	runner_cached_add(&runner_dev_of(dev)->cached, fd);
+	runner_direct_add(&runner_dev_of(dev)->direct, fd);
 }
 
 void tcmur_io_remove_fd(struct tcmu_device *dev, int fd)
 {
 	runner_cached_remove(&runner_dev_of(dev)->cached, fd);
+	runner_direct_remove(&runner_dev_of(dev)->direct, fd);
 }
 
 void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,

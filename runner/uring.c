@@ -15,6 +15,7 @@
 #define ENTRIES      128 /* of one submission; what comes on top is submitted at once */
 #define BEHIND_US_MS 5   /* at most, see runner_uring_transfer() */
 #define QUIET_WAITS  64  /* with the next one the polls pay no longer */
+#define CUTS         32  /* transfers at a time that are cut; further ones go as they are */
 
 /* user_data: the tcmur_io, or one of these. */
 #define UDATA_UIO    UINT64_C(1)
@@ -23,8 +24,17 @@
 
 static enum runner_engine chosen; /* before any device's thread */
 
+/* A transfer in pieces, see runner/direct.h. In the pieces' user_data in place of the tcmur_io. */
+struct cut {
+	struct tcmur_io *io;
+	unsigned int left; /* pieces in flight; 0: this is free */
+	int res;           /* of those that are over: bytes, or the first error */
+};
+
 struct runner_uring {
 	struct io_uring ring;
+	struct cut cuts[CUTS];
+	unsigned int next_cut;
 	bool uio_polled, wake_polled; /* the multishot polls are armed */
 	unsigned int transfers;       /* in flight */
 	bool behind_us;               /* all of them, see runner_uring_transfer() */
@@ -179,8 +189,8 @@ void runner_uring_stop(struct runner_dev *rdev)
 
 /* ---- transfers ---- */
 
-static void transfer_one(struct io_uring_sqe *sqe, enum runner_uring_op op, int fd,
-			 const struct iovec *iov, off_t off)
+static void prepare_one(struct io_uring_sqe *sqe, enum runner_uring_op op, int fd,
+			const struct iovec *iov, off_t off)
 {
 	unsigned int len = (unsigned int)iov->iov_len;
 
@@ -192,29 +202,118 @@ static void transfer_one(struct io_uring_sqe *sqe, enum runner_uring_op op, int 
 	sqe->rw_flags = op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0;
 }
 
-bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
-			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off)
+/* A request to the kernel, which is not submitted yet. False: it takes none. */
+static bool request(struct runner_dev *rdev, enum runner_uring_op op, void *udata, int fd,
+		    const struct iovec *iov, size_t iov_cnt, off_t off)
 {
 	struct runner_uring *u = rdev->uring;
-	struct io_uring_sqe *sqe = iov_cnt <= IOV_MAX ? get_sqe(u) : NULL;
+	struct io_uring_sqe *sqe = get_sqe(u);
 
 	if (!sqe)
 		return false;
 	/* The rule: no array of iovecs for the kernel to fetch and check. */
 	if (iov_cnt == 1 && iov->iov_len <= INT_MAX) {
-		transfer_one(sqe, op, fd, iov, off);
+		prepare_one(sqe, op, fd, iov, off);
 	} else if (op == RUNNER_URING_READ) {
 		io_uring_prep_readv(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off);
 	} else {
 		io_uring_prep_writev2(sqe, fd, iov, (unsigned int)iov_cnt, (uint64_t)off,
 				      op == RUNNER_URING_WRITE_FUA ? RWF_DSYNC : 0);
 	}
-	io_uring_sqe_set_data(sqe, io);
+	io_uring_sqe_set_data(sqe, udata);
+	u->transfers++;
+	return true;
+}
+
+/* The iovecs, or a part of the first one, that one request of at most most bytes has. */
+struct piece {
+	const struct iovec *iov;
+	size_t iov_cnt;
+	size_t len;
+	struct iovec part;
+};
+
+/* From byte skip of iov[0] on. */
+static void cut_off(struct piece *p, const struct iovec *iov, size_t iov_cnt, size_t skip,
+		    size_t most)
+{
+	*p = (struct piece) { .iov = iov };
+	if (!skip) {
+		while (p->iov_cnt < iov_cnt && iov[p->iov_cnt].iov_len <= most - p->len)
+			p->len += iov[p->iov_cnt++].iov_len;
+	}
+	if (p->iov_cnt)
+		return;
+	p->len = iov->iov_len - skip < most ? iov->iov_len - skip : most;
+	p->part = (struct iovec) { (char *)iov->iov_base + skip, p->len };
+	p->iov = &p->part;
+	p->iov_cnt = 1;
+}
+
+/* For a transfer that needs one; NULL: it does not, or none is free. */
+static struct cut *cut_for(struct runner_uring *u, const struct iovec *iov, size_t iov_cnt,
+			   size_t most)
+{
+	size_t len = tcmu_iovec_length((struct iovec *)(uintptr_t)iov, iov_cnt);
+	struct cut *cut = &u->cuts[u->next_cut % CUTS];
+
+	if (len <= most || len > INT_MAX || cut->left)
+		return NULL;
+	u->next_cut++;
+	return cut;
+}
+
+static bool transfer_cut(struct runner_dev *rdev, struct cut *cut, enum runner_uring_op op, int fd,
+			 const struct iovec *iov, size_t iov_cnt, off_t off, size_t most)
+{
+	size_t skip = 0;
+
+	while (iov_cnt) {
+		struct piece p;
+
+		cut_off(&p, iov, iov_cnt, skip, most);
+		if (!request(rdev, op, cut, fd, p.iov, p.iov_cnt, off)) {
+			cut->res = -EAGAIN; /* a worker does it, when the pieces are over */
+			break;
+		}
+		cut->left++;
+		off += (off_t)p.len;
+		if (p.iov != &p.part) {
+			iov += p.iov_cnt;
+			iov_cnt -= p.iov_cnt;
+			continue;
+		}
+		skip += p.len;
+		if (skip == iov->iov_len) {
+			skip = 0;
+			iov++;
+			iov_cnt--;
+		}
+	}
+	return cut->left;
+}
+
+bool runner_uring_transfer(struct runner_dev *rdev, enum runner_uring_op op, struct tcmur_io *io,
+			   int fd, const struct iovec *iov, size_t iov_cnt, off_t off)
+{
+	struct runner_uring *u = rdev->uring;
+	size_t most = rdev->direct.count ? runner_direct_most(&rdev->direct, fd) : SIZE_MAX;
+	struct cut *cut = most < SIZE_MAX ? cut_for(u, iov, iov_cnt, most) : NULL;
+	bool idle = !u->transfers;
+
+	if (iov_cnt > IOV_MAX)
+		return false;
+	if (cut) {
+		*cut = (struct cut) { .io = io };
+		if (!transfer_cut(rdev, cut, op, fd, iov, iov_cnt, off, most))
+			return false;
+	} else if (!request(rdev, op, io, fd, iov, iov_cnt, off)) {
+		return false;
+	}
 	/* Linux gives a write to the page cache to a thread of its own. On one processor it gets on as soon as we
 	 * sleep, and on tmpfs, which does not wait for anything, with all of them. */
-	u->behind_us = (!u->transfers || u->behind_us) && op == RUNNER_URING_WRITE &&
-		       rdev->cached.one_cpu && runner_cached_memory(&rdev->cached, fd);
-	u->transfers++;
+	u->behind_us = (idle || u->behind_us) && op == RUNNER_URING_WRITE && rdev->cached.one_cpu &&
+		       runner_cached_memory(&rdev->cached, fd);
 	return true;
 }
 
@@ -277,8 +376,20 @@ bool runner_uring_wait(struct runner_dev *rdev, int timeout_ms)
 
 static void ended(struct runner_uring *u, const struct io_uring_cqe *cqe)
 {
+	void *udata = io_uring_cqe_get_data(cqe);
+	struct cut *cut = udata;
+
 	u->transfers--;
-	runner_io_ended(io_uring_cqe_get_data(cqe), cqe->res);
+	if ((char *)udata < (char *)u->cuts || (char *)udata >= (char *)(u->cuts + CUTS)) {
+		runner_io_ended(udata, cqe->res);
+		return;
+	}
+	if (cqe->res < 0)
+		cut->res = cut->res < 0 ? cut->res : cqe->res;
+	else if (cut->res >= 0)
+		cut->res += cqe->res;
+	if (!--cut->left)
+		runner_io_ended(cut->io, cut->res);
 }
 
 void runner_uring_reap(struct runner_dev *rdev)
