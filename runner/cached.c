@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #define FEW        2           /* transfers for which a batch does not pay */
 #define LARGE      (64u << 10) /* bytes that are worth waking somebody who copies beside us */
@@ -141,8 +142,13 @@ bool runner_cached_transfer(struct runner_cached *c, bool write, int fd, const s
 		return false;
 	}
 	flags = dir->way == RUNNER_CACHED_TRY ? RWF_NOWAIT : 0;
-	ret = write ? pwritev2(fd, iov, (int)iov_cnt, off, flags)
-		    : preadv2(fd, iov, (int)iov_cnt, off, flags);
+	/* The rule, on tmpfs: no array of iovecs for the kernel to fetch and check. */
+	if (!flags && iov_cnt == 1)
+		ret = write ? pwrite(fd, iov->iov_base, iov->iov_len, off)
+			    : pread(fd, iov->iov_base, iov->iov_len, off);
+	else
+		ret = write ? pwritev2(fd, iov, (int)iov_cnt, off, flags)
+			    : preadv2(fd, iov, (int)iov_cnt, off, flags);
 	c->left -= len < c->left ? len : c->left;
 	if (ret >= 0 && (size_t)ret == len) {
 		dir->failed = 0;
