@@ -21,6 +21,7 @@ bench_begin()
 	need fio
 	need_daemon
 	warm fio --version
+	[ -z "${TCMU_VM_BENCH_PROFILE-}" ] || warm perf record -a -o /dev/null -- true
 	warm "$daemon_bin" --version
 	warm cat "$daemon_bin" "$handlers_dir"/*.so
 }
@@ -34,6 +35,26 @@ one_job()
 	[ ! -s /run/fio.err ] || cp /run/fio.err "$TCMU_RESULTS/$1.$2.$3.err"
 }
 
+# profile_job JOB NAME: JOB.NAME.N.perf is what ran meanwhile, with the kernel's stacks. To walk down a stack costs
+# more where it is deep: it is cut off, and there is much time between the samples. A command takes as long
+# as the one before, so one period would see some places only: several are taken.
+profile_job()
+{
+	local period n=0
+	put /proc/sys/kernel/perf_cpu_time_max_percent 0
+	put /proc/sys/kernel/perf_event_max_stack 12
+	for period in 113147 127291 149993 167009; do
+		n=$((n + 1))
+		step "$2: $1, profile $n"
+		perf record -q -a -B -N -e cpu-clock -c "$period" --kernel-callchains -g -m 8192 -o /run/perf.data -- \
+			fio --filename="$DISK" --output=/run/fio.out --eta=never "$TCMU_SRC/tests/bench/jobs/$1.fio" \
+			>/run/perf.err 2>&1 </dev/null || fail "perf record of $1 on $2: $(cat /run/perf.err)"
+		cp /run/perf.data "$TCMU_RESULTS/$1.$2.$n.perf"
+		rm /run/perf.data
+	done
+	cat /proc/kallsyms >"$TCMU_RESULTS/kallsyms"
+}
+
 # all_jobs NAME: $jobs on $DISK.
 all_jobs()
 {
@@ -45,6 +66,7 @@ all_jobs()
 			step "$1: $job, round $round"
 			one_job "$job" "$1" "$round"
 		done
+		[ -z "${TCMU_VM_BENCH_PROFILE-}" ] || profile_job "$job" "$1"
 	done
 }
 

@@ -25,6 +25,8 @@ deps_vm=(
 )
 # The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
 deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)
+# tests/bench/run --profile.
+deps_profile=(linux-perf)
 deps_demo=(kmod e2fsprogs sg3-utils util-linux mount)
 
 # deps_missing SET...: the packages of these sets that are not installed, one a line.
