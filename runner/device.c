@@ -71,6 +71,7 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	runner_workers_init(&rdev->workers, (unsigned int)threads);
 	rdev->workers.device = tcmu_dev_get_name(dev);
 	runner_gather_init(&rdev->gather);
+	runner_idle_init(rdev);
 	tcmu_dev_set_private(dev, rdev);
 	if (existed)
 		runner_visits_expect(rdev);
@@ -89,7 +90,7 @@ void runner_dev_free(struct runner_dev *rdev)
 		pthread_join(rdev->thread, NULL); /* which has joined its helpers */
 	else
 		end_helpers(rdev);
-	runner_idle_end(rdev);
+	runner_idle_fini(rdev);
 	runner_visits_give_up(rdev);
 	close_fds(rdev);
 	free(rdev->own);

@@ -81,6 +81,7 @@ struct runner_thresholds {
 struct runner_idle {
 	_Atomic(bool) used; /* any thread: since the main thread has looked */
 	bool watched;       /* it looks now and then */
+	GSource *source;    /* of the main loop, made and freed there */
 };
 
 struct runner_dev {
@@ -238,8 +239,10 @@ void runner_idle_used(struct runner_dev *rdev);
 /* Device's thread, between two rounds: gives back what it does not need without a command. Does not wait for
  * anything but threads that have nothing to do. */
 void runner_idle_trim(struct runner_dev *rdev);
-/* Main thread, when the device's thread has ended. */
-void runner_idle_end(struct runner_dev *rdev);
+/* Main thread: before the device's thread is there, when it has ended, and when it is time to look. */
+void runner_idle_init(struct runner_dev *rdev);
+void runner_idle_fini(struct runner_dev *rdev);
+void runner_idle_look(struct runner_idle *idle);
 
 /* runner/dispatch.c: a new command from the ring. */
 void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);

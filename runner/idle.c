@@ -11,29 +11,60 @@
 #include "runner/device.h"
 #include "runner/runner.h"
 
-#define IDLE_SEC 5 /* once to twice that after the last command */
+#define EVERY_USEC (5 * G_TIME_SPAN_SECOND)
 
-/* Main thread. */
-static gboolean look(gpointer arg)
+/* At the same time for all devices, so that the main thread is woken for all of them at once. */
+static void look_later(struct runner_idle *idle)
 {
-	struct runner_idle *idle = arg;
+	gint64 now = g_get_monotonic_time();
 
-	if (atomic_exchange(&idle->used, false))
-		return G_SOURCE_CONTINUE;
-	runner_dev_request(container_of(idle, struct runner_dev, idle), RUNNER_REQ_TRIM);
-	return G_SOURCE_REMOVE;
+	g_source_set_ready_time(idle->source, now - now % EVERY_USEC + EVERY_USEC);
 }
 
-void runner_idle_end(struct runner_dev *rdev)
+void runner_idle_look(struct runner_idle *idle)
 {
-	g_source_remove_by_user_data(&rdev->idle);
+	if (atomic_exchange(&idle->used, false)) {
+		look_later(idle);
+		return;
+	}
+	/* First this: the device's thread may set it anew. */
+	g_source_set_ready_time(idle->source, -1);
+	runner_dev_request(container_of(idle, struct runner_dev, idle), RUNNER_REQ_TRIM);
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc func, gpointer arg)
+{
+	(void)source, (void)func;
+	runner_idle_look(arg);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean unused(gpointer arg)
+{
+	(void)arg;
+	return G_SOURCE_CONTINUE;
+}
+
+void runner_idle_init(struct runner_dev *rdev)
+{
+	static GSourceFuncs funcs = { .dispatch = dispatch };
+
+	rdev->idle.source = g_source_new(&funcs, sizeof(GSource));
+	g_source_set_callback(rdev->idle.source, unused, &rdev->idle, NULL);
+	g_source_attach(rdev->idle.source, NULL);
+}
+
+void runner_idle_fini(struct runner_dev *rdev)
+{
+	g_source_destroy(rdev->idle.source);
+	g_source_unref(rdev->idle.source);
 }
 
 void runner_idle_used(struct runner_dev *rdev)
 {
 	atomic_store(&rdev->idle.used, true);
 	if (!rdev->idle.watched)
-		g_timeout_add_seconds(IDLE_SEC, look, &rdev->idle);
+		look_later(&rdev->idle);
 	rdev->idle.watched = true;
 }
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define GUARD   (64 * 1024)  /* whole pages, of whatever size they are */
-#define STACK   (256 * 1024) /* a handler's callback runs on it */
+#define GUARD   (64 * 1024)   /* whole pages, of whatever size they are */
+#define STACK   (1024 * 1024) /* a handler's callback runs on it, and ThreadSanitizer takes 900 KiB */
 #define MAPPING (GUARD + STACK)
 
 static void *mapping_of(struct runner_thread *t)

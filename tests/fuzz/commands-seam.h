@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#define g_timeout_add_seconds commands_timeout
+#define g_source_set_ready_time commands_ready_time
 #include <glib.h>
 
 int commands_clock(clockid_t clock, struct timespec *now);

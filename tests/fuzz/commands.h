@@ -96,8 +96,7 @@ struct world {
 	uint64_t clock_ns;
 
 	/* the main loop */
-	GSourceFunc on_timeout; /* NULL: none */
-	gpointer on_timeout_arg;
+	bool looks; /* runner/idle.c */
 };
 extern struct world w;
 

@@ -227,20 +227,11 @@ static void finish(int timeout_ms)
 	stop();
 }
 
-/* In place of g_timeout_add_seconds(): runner/idle.c's. */
-guint commands_timeout(guint sec, GSourceFunc func, gpointer arg)
+/* In place of g_source_set_ready_time(). */
+void commands_ready_time(GSource *source, gint64 usec)
 {
-	(void)sec;
-	assert(!w.on_timeout);
-	w.on_timeout = func;
-	w.on_timeout_arg = arg;
-	return 1;
-}
-
-static void main_loop(void)
-{
-	if (w.on_timeout && w.on_timeout(w.on_timeout_arg) == G_SOURCE_REMOVE)
-		w.on_timeout = NULL;
+	(void)source;
+	w.looks = usec >= 0;
 }
 
 /* In place of epoll_wait(): the device's thread has nothing to do. */
@@ -248,7 +239,8 @@ int commands_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
 {
 	(void)fd, (void)events, (void)max;
 	model_cache();
-	main_loop();
+	if (w.looks)
+		runner_idle_look(&w.rdev.idle);
 	if (!w.left) {
 		finish(timeout_ms);
 		return 0;
@@ -305,7 +297,7 @@ static void serve(void)
 	mpsc_init(&rdev->ios_done);
 	atomic_store(&rdev->state, RUNNER_RUNNING);
 	w.stop_asked = false;
-	w.on_timeout = NULL;
+	w.looks = false;
 
 	w.dev.map = fake_ring_base(w.ring);
 	w.dev.map_len = fake_ring_map_len(w.ring);
