@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libFuzzer on the ring: the input is a script of what the kernel, the program and a successor do, and of
- * stores into the shared memory by nobody knows whom. Whatever the memory holds, the library writes what
- * ring-model.c allows and nothing else, and the tail only comes to where the kernel can walk. As long as
- * the script keeps the kernel's rules the ring is never parked, and every command is answered once.
+ * libFuzzer on the ring: the input is a script of what the kernel, the program and a successor do, of deaths
+ * in between or in the middle of a call, and of stores into the shared memory by nobody knows whom. Whatever
+ * the memory holds, the library writes what ring-expect.c says and nothing else, and the tail only comes to
+ * where the kernel can walk. As long as the script keeps the kernel's rules the ring is never parked, every
+ * command is answered once, and what is not answered comes again after a death, as it was.
  */
 #include <assert.h>
 #include <errno.h>
@@ -14,7 +15,6 @@
 
 #define PRIV_SIZE 24
 #define LIVE_MAX  512
-#define DATA_LEN  4096u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +32,7 @@ static struct {
 	size_t left;
 } in;
 
-static uint32_t take(size_t bytes)
+uint32_t take(size_t bytes)
 {
 	uint32_t v = 0;
 
@@ -48,135 +48,8 @@ static uint32_t take(size_t bytes)
 
 /* ---- the kernel ------------------------------------------------------------------------------- */
 
-static uint32_t ring_end(void)
-{
-	return m.cmdr_off + m.size <= m.map_len ? m.size : 0;
-}
-
-static size_t last_entry; /* where it is in the mapping */
-
-static void publish(const struct tcmu_abi_hdr *hdr)
-{
-	struct tcmu_abi_mailbox *mb = model_mailbox(&m);
-	uint32_t len = hdr->len_op & ~TCMU_ABI_OP_MASK;
-	size_t off = (size_t)((const uint8_t *)hdr - m.map);
-
-	/* Of a PAD only the header has been written. */
-	model_sync_part(&m, off, hdr->len_op & TCMU_ABI_OP_MASK ? len : sizeof(*hdr));
-	last_entry = off;
-	mb->cmd_head = (mb->cmd_head + len) % ring_end();
-	model_sync_part(&m, offsetof(struct tcmu_abi_mailbox, cmd_head), sizeof(mb->cmd_head));
-}
-
-/* Room for an entry of len bytes, with PAD in front of it if it does not fit the rest of the ring
- * (target_core_user.c: is_ring_space_avail(), ring_insert_padding()). NULL: none. */
-static struct tcmu_abi_hdr *make_entry(uint32_t len)
-{
-	struct tcmu_abi_mailbox *mb = model_mailbox(&m);
-	uint32_t head = mb->cmd_head, tail = mb->cmd_tail, end = ring_end(), need = len, used;
-	struct tcmu_abi_hdr *hdr;
-
-	if (head >= end || head % 8 || tail >= end || len > end / 2)
-		return NULL;
-	if (len > end - head)
-		need += end - head;
-	used = head >= tail ? head - tail : end - tail + head;
-	if (need > end - used - 1)
-		return NULL;
-	if (need > len) {
-		hdr = (void *)(m.map + m.cmdr_off + head);
-		memset(hdr, 0, sizeof(*hdr));
-		hdr->len_op = (end - head) | TCMU_ABI_OP_PAD;
-		publish(hdr);
-		head = 0;
-	}
-	hdr = (void *)(m.map + m.cmdr_off + head);
-	memset(hdr, 0, len);
-	hdr->len_op = len;
-	return hdr;
-}
-
-static uint16_t free_id(void)
-{
-	uint16_t id = 1;
-
-	while (id < MODEL_IDS && m.ids[id])
-		id++;
-	return id;
-}
-
-/* queue_cmd_ring() */
-static void put_command(void)
-{
-	uint32_t form = take(1), iovs = form % 8, bidi = form >= 0xf0 ? take(1) % 4 : 0;
-	uint32_t base, cdb_len, op = take(1), more = op == 0x7f ? take(1) : 0;
-	static const uint8_t cdb_lens[8] = { 6, 10, 10, 12, 16, 12, 10, 10 };
-	struct tcmu_abi_entry *ent;
-	uint16_t id = free_id();
-
-	if (form % 32 == 31)
-		iovs = take(1) % 64;
-	cdb_len = op == 0x7f ? 8 + more : cdb_lens[op >> 5];
-	cdb_len = cdb_len < 260 ? cdb_len : 260;
-	base = 48 + 16 * (iovs + bidi);
-	base = base < sizeof(*ent) ? (uint32_t)sizeof(*ent) : base;
-	if (id == MODEL_IDS)
-		return;
-	ent = (void *)make_entry(base + (cdb_len + 7) / 8 * 8);
-	if (!ent)
-		return;
-	ent->hdr.len_op |= TCMU_ABI_OP_CMD;
-	ent->hdr.cmd_id = id;
-	ent->req.iov_cnt = iovs;
-	ent->req.iov_bidi_cnt = bidi;
-	ent->req.cdb_off = (uint64_t)((uint8_t *)ent - m.map) + base;
-	for (uint32_t i = 0; i < iovs + bidi; i++) {
-		uint32_t at = take(1) * 16;
-
-		ent->req.iov[i].iov_base = (void *)(uintptr_t)(m.data_off + at);
-		ent->req.iov[i].iov_len = (take(1) * 16) % (DATA_LEN + 1 - at);
-	}
-	((uint8_t *)ent)[base] = (uint8_t)op;
-	((uint8_t *)ent)[base + 7] = (uint8_t)more;
-	m.ids[id] = ID_LIVE;
-	publish(&ent->hdr);
-}
-
-/* queue_tmr_ring() */
-static void put_tmr(void)
-{
-	uint32_t ids = take(1) % 8;
-	struct tcmu_abi_tmr *tmr =
-		(void *)make_entry((uint32_t)sizeof(*tmr) + (2 * ids + 7) / 8 * 8);
-
-	if (!tmr)
-		return;
-	tmr->hdr.len_op |= TCMU_ABI_OP_TMR;
-	tmr->type = (uint8_t)take(1);
-	tmr->cmd_cnt = ids;
-	for (uint32_t i = 0; i < ids; i++)
-		tmr->cmd_ids[i] = (uint16_t)take(1);
-	publish(&tmr->hdr);
-}
-
-/* One of a later kernel (tcmu-design.rst). Not at 0: in what may happen there while the tail is 0 too, a
- * reset is told by the cookie, which only the known kinds have room for. */
-static void put_unknown(void)
-{
-	struct tcmu_abi_hdr *hdr = make_entry(8 + take(1) % 8 * 8);
-
-	if (!hdr)
-		return;
-	if ((uint8_t *)hdr == m.map + m.cmdr_off) {
-		model_sync(&m);
-		return;
-	}
-	hdr->len_op |= 3 + take(1) % 5;
-	publish(hdr);
-}
-
 /* In the middle of a call. What a reset does to it is not always foreseeable; a new command does not
- * matter, unless head and tail are already where no kernel would have put them. */
+ * matter, unless head and tail are already where no kernel would have put them. Or the process dies there. */
 void ring_strike(void)
 {
 	uint32_t turn;
@@ -184,11 +57,16 @@ void ring_strike(void)
 	if (!m.strike || --m.strike)
 		return;
 	turn = take(1);
-	m.struck = !m.honest;
+	if (turn >= 128) {
+		model_snapshot(&m);
+		return;
+	}
+	/* A start looks at the head more than once, which only matters where the journal is an old one. */
+	m.struck = !m.honest || (m.starting && m.stale);
 	if (turn % 4 < 2)
 		model_kernel_reset(&m);
 	if (turn % 4)
-		put_command();
+		model_put_command(&m);
 }
 
 /* ---- nobody ----------------------------------------------------------------------------------- */
@@ -197,10 +75,82 @@ void ring_strike(void)
 static void store(void)
 {
 	uint32_t how = take(1), value = take(4);
-	size_t at = how & 4 ? last_entry + take(1) : take(2);
+	size_t at = how & 4 ? m.last_entry + take(1) : take(2);
 
 	m.honest = false;
 	memcpy(m.map + at % (m.map_len - 4), &value, 1 + how % 4);
+	model_sync(&m);
+}
+
+static void store_entry(uint32_t place, uint32_t which)
+{
+	struct tcmu_abi_entry *ent;
+
+	place = place < m.size - sizeof(*ent) ? place : 0;
+	ent = (void *)(m.map + m.cmdr_off + place);
+	switch (which) {
+	case 0:
+		ent->hdr.cmd_id = (uint16_t)(take(1) % 8);
+		break;
+	case 1: /* as one that is lost */
+		ent->req.cdb_off = 0;
+		break;
+	case 2:
+		ent->hdr.len_op ^= 1u << take(1) % 9;
+		break;
+	}
+}
+
+/* Into what a process leaves for the next one: mostly what it might have been. */
+static void store_journal(void)
+{
+	struct tcmu_abi_mailbox *mb = model_mailbox(&m);
+	struct tcmu_ring_scratch *s = (void *)mb->scratch;
+	uint32_t which = take(1), value = take(1);
+	uint32_t place = value % 4 ? value / 4 * 8
+				   : m.slots[(m.first + value / 4) % MODEL_SLOTS].off;
+
+	m.honest = false;
+	switch (which % 15) {
+	case 0:
+	case 1:
+		s->stage = (uint8_t)(value % 4);
+		break;
+	case 2:
+		s->tails.from = place;
+		break;
+	case 3:
+		s->tails.next = place;
+		break;
+	case 4:
+		s->tails.next = (s->tails.from + value) % 4096;
+		break;
+	case 5:
+		s->spare = place;
+		break;
+	case 6:
+		s->pos = place;
+		break;
+	case 7:
+		mb->cmd_tail = value % 2 ? place : s->tails.from;
+		break;
+	case 8:
+		s->state = (uint16_t)(value % 8);
+		break;
+	case 9:
+		s->answer.status = (uint8_t)(value & 0xf ? value & 0xfe : 2);
+		s->answer.uflags = (uint8_t)take(1);
+		break;
+	case 10:
+		s->sense[value % sizeof(s->sense)] = (uint8_t)take(1);
+		break;
+	case 11:
+		s->version = (uint16_t)(value % 4);
+		break;
+	default:
+		store_entry(place, which % 15 - 12);
+		break;
+	}
 	model_sync(&m);
 }
 
@@ -295,6 +245,12 @@ static void complete(uint32_t which, uint32_t how)
 	model_complete(&m, cmd, how & 2 ? 2 : (uint8_t)(how & 0xf8));
 }
 
+static void set_mark(uint32_t which, uint32_t mark)
+{
+	if (live_count)
+		model_set_mark(&m, live[which % live_count].cmd, mark);
+}
+
 /* What a program must not do, and may not take anybody else along. */
 static void misbehave(void)
 {
@@ -304,6 +260,8 @@ static void misbehave(void)
 	switch (take(1) % 3) {
 	case 0: /* another hm_cmd_size */
 		model_before(&m);
+		if (m.was_reset)
+			return;
 		cmd = tcmu_ring_next(&m.ring, PRIV_SIZE + 100);
 		assert(!cmd || (m.ring.priv_size >= PRIV_SIZE + 100));
 		if (cmd) { /* it was the first one */
@@ -339,15 +297,24 @@ static bool start(bool poor)
 	return true;
 }
 
-/* Another process takes over, from one that stopped or from a dead one. */
+/* Another process takes over, from one that stopped or from a dead one; which may die as it begins. */
 static bool succeed(uint32_t how)
 {
 	if (how & 1)
 		model_stop(&m);
-	live_count = 0;
-	kept_count = 0;
-	tcmu_ring_detach(&m.ring);
-	return start(how & 2);
+	if (how & 4)
+		m.planned_strike = take(1) % 32;
+	do {
+		live_count = 0;
+		kept_count = 0;
+		tcmu_ring_detach(&m.ring);
+		model_die(&m, how & 8);
+		for (uint32_t i = 0; i < how / 32; i++)
+			store_journal();
+		if (!start(how & 2))
+			return false;
+	} while (m.death->happens);
+	return true;
 }
 
 static bool rarely(void)
@@ -364,6 +331,9 @@ static bool rarely(void)
 	case 4:
 		m.planned_strike = take(1) % 32;
 		break;
+	case 5:
+		store_journal();
+		break;
 	default:
 		return succeed(take(1));
 	}
@@ -372,7 +342,9 @@ static bool rarely(void)
 
 static bool step(void)
 {
-	switch (take(1) % 16) {
+	uint32_t what = take(1);
+
+	switch (what % 16) {
 	case 0:
 		store();
 		break;
@@ -385,13 +357,13 @@ static bool step(void)
 	case 3:
 	case 4:
 	case 5:
-		put_command();
+		model_put_command(&m);
 		break;
 	case 6:
-		put_tmr();
+		model_put_tmr(&m);
 		break;
 	case 7:
-		put_unknown();
+		model_put_unknown(&m);
 		break;
 	case 8:
 	case 9:
@@ -406,6 +378,10 @@ static bool step(void)
 		next_tmr();
 		break;
 	case 14:
+		if (what & 0x30) {
+			set_mark(take(1), take(2));
+			break;
+		}
 		model_note(&m, (uint16_t)(take(1) * 0x101));
 		model_questions(&m, (uint16_t)take(2));
 		break;
@@ -413,6 +389,12 @@ static bool step(void)
 		return rarely();
 	}
 	return true;
+}
+
+/* One that has died in the middle of a step is followed by another one. */
+static bool live_on(void)
+{
+	return step() && (!m.death->happens || succeed(take(1) & ~1u));
 }
 
 /* All that is left is done: then nobody waits for anything, if everybody kept the rules. */
@@ -454,6 +436,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint16_t sizes[] = { 256, 512, 1024, 1032, 2040, 3840 };
 	static uint8_t shadow[MODEL_MAX_MAP] __attribute__((aligned(64)));
+	static struct model_request requests[MODEL_IDS];
+	static struct model_death death;
 	struct tcmu_abi_mailbox *mb;
 	uint32_t first;
 
@@ -461,7 +445,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.left = size;
 	live_count = 0;
 	kept_count = 0;
-	last_entry = 0;
 	memset(&m, 0, sizeof(m));
 	first = take(1);
 	if (first == 0xff)
@@ -469,9 +452,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.size = sizes[first % 6];
 	m.cmdr_off = (uint32_t)sizeof(*mb) << (first >= 128);
 	m.data_off = m.cmdr_off + m.size;
-	m.map_len = m.data_off + DATA_LEN;
+	m.map_len = m.data_off + MODEL_DATA;
 	m.map = calloc(1, m.map_len); /* the sanitizer guards its ends */
 	m.shadow = shadow;
+	m.requests = requests;
+	m.death = &death;
+	death.happens = false;
 	m.honest = true;
 	mb = model_mailbox(&m);
 	mb->version = TCMU_ABI_MAILBOX_VERSION;
@@ -483,7 +469,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bool served = true;
 
 		while (in.left && served)
-			served = step();
+			served = live_on();
 		if (served)
 			finish();
 	}

@@ -40,40 +40,80 @@ void model_questions(struct model *m, uint16_t id)
 	else
 		tcmu_ring_pending(&m->ring);
 	tcmu_ring_by_id(&m->ring, id);
-	tcmu_ring_resumable(&m->ring);
+	assert(tcmu_ring_resumable(&m->ring) == expect_resumable(m));
 	assert(tcmu_ring_trim(&m->ring) == (m->ring.in_flight ? -EBUSY : 0));
 	model_unchanged(m);
 }
 
-void model_kernel_reset(struct model *m)
-{
-	struct tcmu_abi_mailbox *mb = model_mailbox(m);
-
-	/* In this order: tcmu_reset_ring() */
-	mb->cmd_tail = 0;
-	mb->cmd_head = 0;
-	memset(m->ids, 0, sizeof(m->ids));
-	model_sync_part(m, offsetof(struct tcmu_abi_mailbox, cmd_tail), sizeof(mb->cmd_tail));
-	model_sync_part(m, offsetof(struct tcmu_abi_mailbox, cmd_head), sizeof(mb->cmd_head));
-	m->struck = m->zeroed = true;
-}
-
-static void check_resumable(const struct model *m)
+/* The process before this one has left the memory as it is: may it be gone on with? */
+static void make_resumable(struct model *m)
 {
 	const struct tcmu_abi_mailbox *mb = model_mailbox(m);
-	const struct tcmu_ring_scratch *scratch = ring_scratch(&m->ring);
+	bool resumable = tcmu_ring_resumable(&m->ring);
 
-	assert(tcmu_ring_ends_sane(&m->ring));
-	assert(mb->cmd_head < m->size && mb->cmd_head % 8 == 0);
+	model_unchanged(m);
+	assert(resumable == expect_resumable(m));
+	if (resumable) {
+		assert(tcmu_ring_ends_sane(&m->ring));
+		assert(mb->cmd_head < m->size && mb->cmd_head % 8 == 0);
+		assert(mb->cmd_tail < m->size && mb->cmd_tail % 8 == 0);
+		return;
+	}
+	/* No death loses anything, but that it may not have been seen that the kernel was reset. */
+	assert(!m->honest || m->stale);
+	tcmu_ring_mark_resetting(&m->ring);
+	expect_mark(m, TCMU_RING_MARK_RESETTING);
+	model_unchanged(m);
+	assert(!tcmu_ring_resumable(&m->ring));
+	model_kernel_reset(m);
+}
+
+/* The kernel in the middle of the start. The first look has decided whether it is a take-over. */
+static void after_strike(struct model *m, uint32_t tail)
+{
+	struct tcmu_abi_mailbox *mb = model_mailbox(m);
+	const struct tcmu_ring_scratch *old = expect_scratch(m), *now = ring_scratch(&m->ring);
+
+	m->honest = false;
+	if (m->zeroed && tail)
+		assert(!mb->cmd_tail);
 	assert(mb->cmd_tail < m->size && mb->cmd_tail % 8 == 0);
-	if (mb->cmd_head != mb->cmd_tail)
-		assert(scratch->state == TCMU_RING_MARK_CLEAN && scratch->pos == mb->cmd_tail);
+	if (expect_marked(m))
+		assert(now->note == old->note && now->reserved == old->reserved);
+	model_sync_part(m, SCRATCH_OFF, sizeof(*now));
+	model_sync_part(m, offsetof(struct tcmu_abi_mailbox, cmd_tail), sizeof(mb->cmd_tail));
+	model_sync_part(m, m->cmdr_off, m->size);
+	model_unchanged(m);
+	m->count = 0;
+	m->overtaken = false;
+	model_resync(m, NULL);
+}
+
+static void after_start(struct model *m, uint32_t tail)
+{
+	struct tcmu_ring *ring = &m->ring;
+
+	assert(ring->state == TCMULIB_RING_RUNNING);
+	assert(!ring->in_flight);
+	if (m->struck) {
+		after_strike(m, tail);
+		return;
+	}
+	if (expect_whole(m))
+		expect_take_over(m);
+	else
+		expect_fresh(m);
+	model_unchanged(m);
+	assert(ring->tail == m->tail && ring->pos == m->pos);
+	assert(tcmu_ring_replays(ring) == m->replaying);
+	if (m->honest)
+		model_collect(m, true);
 }
 
 int model_start(struct model *m)
 {
-	const struct tcmu_ring_scratch *scratch = (const void *)model_mailbox(m)->scratch;
 	struct tcmu_ring *ring = &m->ring;
+	uint32_t tail;
 	uint16_t note;
 	int ret;
 
@@ -88,27 +128,25 @@ int model_start(struct model *m)
 	m->size = ring->size;
 	m->cmdr_off = ring->cmdr_off;
 	m->data_off = ring->data_off;
-	if (tcmu_ring_resumable(ring)) {
-		check_resumable(m);
-	} else {
-		tcmu_ring_mark_resetting(ring);
-		assert(!tcmu_ring_resumable(ring));
-		model_kernel_reset(m);
-	}
-	model_sync_part(m, SCRATCH_OFF, sizeof(*scratch)); /* the mark */
-	note = scratch->magic == TCMU_RING_SCRATCH_MAGIC ? scratch->note : 0;
+	make_resumable(m);
+	note = expect_marked(m) ? expect_scratch(m)->note : 0;
+	tail = model_mailbox(m)->cmd_tail;
+	m->struck = m->zeroed = false;
+	m->starting = true;
+	m->strike = m->planned_strike;
+	m->planned_strike = 0;
 	ret = tcmu_ring_start(ring);
-	model_allow_scratch(m);
-	model_unchanged(m);
+	m->strike = 0;
+	m->starting = false;
 	if (ret) {
 		assert(!m->honest && ret == -EPROTO && ring->state == TCMULIB_RING_PARKED);
+		model_unchanged(m);
 		return ret;
 	}
-	assert(ring->state == TCMULIB_RING_RUNNING);
+	after_start(m, tail);
 	assert(tcmu_ring_note(ring) == note); /* the predecessor's */
 	assert(!tcmu_ring_pending(ring) || model_mailbox(m)->cmd_head != ring->pos);
-	model_restart(m);
-	m->kick = false;
+	m->kick = ring->kick;
 	return 0;
 }
 

@@ -8,9 +8,9 @@
 
 #include "lib/ring-mem.h"
 
-/* What the fuzzer is to find is in the library: it need not learn its way through here. */
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
+#define PAD0_OFF    offsetof(struct tcmu_abi_mailbox, pad0)
 #define SCRATCH_OFF offsetof(struct tcmu_abi_mailbox, scratch)
 #define TAIL_OFF    offsetof(struct tcmu_abi_mailbox, cmd_tail)
 
@@ -25,11 +25,6 @@ static const struct tcmu_abi_mailbox *old_mailbox(const struct model *m)
 	return (const void *)m->shadow;
 }
 
-static const struct tcmu_abi_entry *old_entry(const struct model *m, uint32_t off)
-{
-	return (const void *)(m->shadow + m->cmdr_off + off);
-}
-
 void model_sync(struct model *m)
 {
 	memcpy(m->shadow, m->map, m->map_len);
@@ -40,7 +35,7 @@ void model_sync_part(struct model *m, size_t off, size_t len)
 	memcpy(m->shadow + off, m->map + off, len);
 }
 
-/* ---- what may be written ---------------------------------------------------------------------- */
+/* ---- what may be written without being foreseen ----------------------------------------------- */
 
 static void allow(struct model *m, size_t off, size_t len)
 {
@@ -60,18 +55,6 @@ void model_unchanged(const struct model *m)
 	assert(!memcmp(m->map, m->shadow, m->map_len));
 }
 
-void model_allow_scratch(struct model *m)
-{
-	const struct tcmu_ring_scratch *old = (const void *)old_mailbox(m)->scratch;
-	const struct tcmu_ring_scratch *now = (const void *)model_mailbox(m)->scratch;
-
-	if (old->magic == TCMU_RING_SCRATCH_MAGIC) {
-		assert(now->magic == old->magic && now->note == old->note);
-		assert(!memcmp(now->reserved, old->reserved, sizeof(now->reserved)));
-	}
-	allow(m, SCRATCH_OFF, sizeof(*now));
-}
-
 static void allow_cookie(struct model *m)
 {
 	size_t off = m->cmdr_off + offsetof(struct tcmu_abi_entry, req.cookie);
@@ -85,7 +68,7 @@ static void allow_cookie(struct model *m)
 /* The data-in buffers of a bidirectional command at off, up to the first that is none. */
 static void allow_bidi(struct model *m, uint32_t off)
 {
-	const struct tcmu_abi_entry *ent = old_entry(m, off);
+	const struct tcmu_abi_entry *ent = expect_entry(m, off);
 	uint64_t first, count, base, len;
 
 	if (m->size - off < sizeof(*ent) || ring_entry_op(ent->hdr.len_op) != TCMU_ABI_OP_CMD)
@@ -103,70 +86,15 @@ static void allow_bidi(struct model *m, uint32_t off)
 	}
 }
 
-/* ---- slots ------------------------------------------------------------------------------------ */
-
-/* The ith from the tail. */
-static struct model_slot *slot_at(struct model *m, uint32_t i)
-{
-	return &m->slots[(m->first + i) % MODEL_SLOTS];
-}
-
-static uint32_t distance(const struct model *m, uint32_t from, uint32_t to)
-{
-	return to >= from ? to - from : m->size - from + to;
-}
-
-/* The entry at pos has been consumed: it must be a whole one, in front of the head. */
-static void push_slot(struct model *m)
-{
-	uint32_t len_op = old_entry(m, m->pos)->hdr.len_op, len = ring_entry_len(len_op);
-	uint32_t op = ring_entry_op(len_op);
-
-	assert(len >= TCMU_ABI_OP_ALIGN && len <= m->size - m->pos);
-	assert(len <= distance(m, m->pos, old_mailbox(m)->cmd_head));
-	assert(m->count < MODEL_SLOTS);
-	*slot_at(m, m->count++) = (struct model_slot) { m->pos, len, op };
-	if (op > TCMU_ABI_OP_TMR) {
-		size_t off = m->cmdr_off + m->pos + offsetof(struct tcmu_abi_hdr, uflags);
-
-		assert(m->map[off] & TCMU_ABI_UFLAG_UNKNOWN_OP);
-		allow(m, off, 1);
-	}
-	m->pos = (m->pos + len) % m->size;
-}
-
-/* The tail has gone over whole slots, with no answers but the one that was given. */
-static void check_tail(struct model *m, unsigned int answers)
-{
-	uint32_t tail = model_mailbox(m)->cmd_tail;
-
-	assert(tail < m->size);
-	if (tail != m->tail)
-		m->kick = true;
-	while (m->tail != tail) {
-		assert(m->count);
-		assert(slot_at(m, 0)->off == m->tail);
-		/* The kernel walks by what stands there now. */
-		assert(ring_hdr(&m->ring, m->tail)->len_op ==
-		       (slot_at(m, 0)->len | slot_at(m, 0)->op));
-		if (slot_at(m, 0)->op == TCMU_ABI_OP_CMD)
-			assert(answers--);
-		m->tail = (m->tail + slot_at(m, 0)->len) % m->size;
-		m->first++;
-		m->count--;
-	}
-	assert(!answers);
-	assert(m->ring.tail == tail);
-	allow(m, TAIL_OFF, sizeof(tail));
-}
-
 /* ---- calls ------------------------------------------------------------------------------------ */
 
 void model_before(struct model *m)
 {
 	model_unchanged(m);
-	m->struck = false;
+	m->struck = m->overtaken;
 	m->zeroed = false;
+	m->moves_count = 0;
+	m->death->in_next = false;
 	m->state = m->ring.state;
 	m->was_reset = m->state == TCMULIB_RING_DRAINING ||
 		       (m->state == TCMULIB_RING_RUNNING && ring_was_reset(&m->ring));
@@ -174,10 +102,9 @@ void model_before(struct model *m)
 	m->planned_strike = 0;
 }
 
-void model_restart(struct model *m)
+static bool served(const struct model *m)
 {
-	m->tail = m->pos = old_mailbox(m)->cmd_tail;
-	m->first = m->count = 0;
+	return m->state == TCMULIB_RING_RUNNING || m->state == TCMULIB_RING_DRAINING;
 }
 
 /* What holds after every call. */
@@ -185,7 +112,7 @@ static void check_state(struct model *m)
 {
 	enum tcmulib_ring_state now = m->ring.state;
 
-	if (m->state != TCMULIB_RING_RUNNING && m->state != TCMULIB_RING_DRAINING)
+	if (!served(m))
 		assert(now == m->state); /* and nothing was written: below */
 	assert(now != TCMULIB_RING_DRAINING || m->was_reset || m->struck);
 	if (now == TCMULIB_RING_PARKED) {
@@ -194,24 +121,94 @@ static void check_state(struct model *m)
 		assert(!m->honest);
 		assert(m->ring.reason[0]);
 	}
-	if (now == TCMULIB_RING_PARKED && m->state != now)
+	if (now == TCMULIB_RING_PARKED && m->state != now) {
 		assert(ring_scratch(&m->ring)->state == TCMU_RING_MARK_PARKED);
-	if (m->state == TCMULIB_RING_RUNNING || m->state == TCMULIB_RING_DRAINING)
-		model_allow_scratch(m);
-	if (m->honest && now == TCMULIB_RING_RUNNING) {
-		assert(ring_scratch(&m->ring)->state == TCMU_RING_MARK_SERVING);
-		assert(ring_scratch(&m->ring)->pos == m->ring.pos);
+		if (!m->struck)
+			expect_mark(m, TCMU_RING_MARK_PARKED);
 	}
+}
+
+/* The memory is what the model made of the shadow, and both have come equally far. */
+static void check_memory(struct model *m)
+{
+	const struct tcmu_ring *ring = &m->ring;
+
+	check_state(m);
+	model_unchanged(m);
+	if (ring->state != TCMULIB_RING_RUNNING)
+		return;
+	assert(ring->tail == m->tail && ring->pos == m->pos && ring->lens_count == m->count);
+	assert(ring->tail == model_mailbox(m)->cmd_tail || ring_was_reset(ring));
+	assert(tcmu_ring_replays(ring) == m->replaying);
+	if (!m->honest)
+		return;
+	assert(ring_scratch(ring)->state == TCMU_RING_MARK_SERVING);
+	assert(ring_scratch(ring)->stage == RING_STAGE_IDLE);
+	model_collect(m, false);
+}
+
+/* Whose requests stand in the slots, as the contexts say. */
+static void resync_ids(struct model *m, const uint16_t *ids, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tcmu_ring_cmd *cmd = &m->ring.cmds[ids[i]];
+
+		for (uint32_t k = 0; cmd->live && k < m->count; k++) {
+			if (model_slot_at(m, k)->off == cmd->slot)
+				model_slot_at(m, k)->id = ids[i];
+		}
+	}
+}
+
+void model_resync(struct model *m, const struct tcmulib_cmd *cmd)
+{
+	static uint16_t ids[MODEL_SLOTS + 1];
+	const struct tcmu_ring *ring = &m->ring;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		ids[count++] = model_slot_at(m, i)->id;
+	if (cmd)
+		ids[count++] = cmd->cmd_id;
+	m->kick = ring->kick;
+	m->tail = ring->tail;
+	m->pos = ring->pos;
+	m->replaying = ring->replaying;
+	m->replay_end = ring->replay_end;
+	m->first = 0;
+	m->count = ring->lens_count;
+	for (uint32_t i = 0, off = ring->tail; i < m->count; i++) {
+		uint32_t len_op = ring->lens[(ring->lens_first + i) & ring->lens_mask];
+
+		*model_slot_at(m, i) = (struct model_slot) { off, ring_entry_len(len_op),
+							     ring_entry_op(len_op), 0 };
+		off = (off + ring_entry_len(len_op)) % m->size;
+		assert(i + 1 < m->count || off == m->pos);
+	}
+	resync_ids(m, ids, count);
+}
+
+/* What is the program's, or nobody's yet, stays as it is, unless all of it was somebody else's. */
+static void allow_scratch(struct model *m)
+{
+	const struct tcmu_ring_scratch *old = expect_scratch(m), *now = ring_scratch(&m->ring);
+
+	if (expect_marked(m)) {
+		assert(now->magic == old->magic && now->version == old->version);
+		assert(now->note == old->note && now->reserved == old->reserved);
+		assert(!memcmp(now->unused, old->unused, sizeof(now->unused)));
+	}
+	allow(m, SCRATCH_OFF, sizeof(*now));
+	allow(m, PAD0_OFF, sizeof(old_mailbox(m)->pad0));
 }
 
 /*
  * Something in the middle of a call. The library cannot help writing where it was about to, so the ring may
  * hold half an answer now; but nothing else of the memory has changed, and its own view is coherent.
  */
-static void after_strike(struct model *m)
+static void after_strike(struct model *m, const struct tcmulib_cmd *cmd)
 {
 	struct tcmu_abi_mailbox *mb = model_mailbox(m);
-	const struct tcmu_ring *ring = &m->ring;
 
 	m->honest = false;
 	check_state(m);
@@ -220,57 +217,25 @@ static void after_strike(struct model *m)
 		assert(!mb->cmd_tail);
 	if (mb->cmd_tail != old_mailbox(m)->cmd_tail)
 		assert(mb->cmd_tail < m->size && mb->cmd_tail % TCMU_ABI_OP_ALIGN == 0);
+	if (served(m))
+		allow_scratch(m);
 	allow(m, TAIL_OFF, sizeof(mb->cmd_tail));
 	allow(m, m->cmdr_off, m->size);
 	allow_zeros(m, m->data_off, m->map_len - m->data_off);
 	model_unchanged(m);
-	m->kick = ring->kick;
-	m->tail = ring->tail;
-	m->pos = ring->pos;
-	m->first = 0;
-	m->count = ring->lens_count;
-	for (uint32_t i = 0, off = ring->tail; i < m->count; i++) {
-		uint32_t len_op = ring->lens[(ring->lens_first + i) & ring->lens_mask];
-
-		*slot_at(m, i) = (struct model_slot) { off, ring_entry_len(len_op),
-						       ring_entry_op(len_op) };
-		off = (off + ring_entry_len(len_op)) % m->size;
-		assert(i + 1 < m->count || off == m->pos);
-	}
-}
-
-static bool serves(enum tcmulib_ring_state state)
-{
-	return state == TCMULIB_RING_RUNNING || state == TCMULIB_RING_PARKED;
-}
-
-/* Entries of a ring that was reset and parked in one call: how far it came is not known. */
-static void allow_unknown_ops(struct model *m, uint32_t pos)
-{
-	const struct tcmu_abi_mailbox *mb = old_mailbox(m);
-
-	if (!tcmu_ring_ends_sane(&m->ring) || pos >= m->size || pos % TCMU_ABI_OP_ALIGN)
-		return;
-	while (pos != mb->cmd_head) {
-		uint32_t len_op = old_entry(m, pos)->hdr.len_op, len = ring_entry_len(len_op);
-
-		if (len < TCMU_ABI_OP_ALIGN || len > distance(m, pos, mb->cmd_head))
-			return;
-		if (ring_entry_op(len_op) > TCMU_ABI_OP_TMR)
-			allow(m, m->cmdr_off + pos + offsetof(struct tcmu_abi_hdr, uflags), 1);
-		pos = (pos + len) % m->size;
-	}
+	model_resync(m, cmd);
 }
 
 static void check_command(struct model *m, const struct tcmulib_cmd *cmd)
 {
-	const struct model_slot *slot = slot_at(m, m->count - 1);
-	const struct tcmu_abi_entry *ent = old_entry(m, slot->off);
+	const struct model_slot *slot = model_slot_at(m, m->count - 1);
+	const struct tcmu_abi_entry *ent = expect_entry(m, slot->off);
 	uint64_t data_len = 0;
 
 	assert(m->count && slot->op == TCMU_ABI_OP_CMD);
 	assert(cmd->cmd_id && cmd->cmd_id == ent->hdr.cmd_id);
 	assert(tcmu_ring_by_id(&m->ring, cmd->cmd_id) == cmd);
+	assert(cmd->mark == ent->req.mark);
 	assert(cmd->iov_cnt == ent->req.iov_cnt);
 	for (size_t i = 0; i < cmd->iov_cnt; i++) {
 		uint64_t off = (uintptr_t)ent->req.iov[i].iov_base;
@@ -286,69 +251,56 @@ static void check_command(struct model *m, const struct tcmulib_cmd *cmd)
 	assert(ent->req.cdb_off < (uint64_t)m->cmdr_off + slot->off + slot->len);
 	assert(!memcmp(cmd->cdb, m->shadow + ent->req.cdb_off, 6));
 	assert(!cmd->read_len && !cmd->keep_buf && !cmd->sense_buf[0]);
+	if (m->honest)
+		model_check_given(m, cmd);
+}
+
+/* The entries up to the library's pos, and what was passed at the tail. */
+static void consume(struct model *m, const struct tcmulib_cmd *cmd)
+{
+	bool again = m->replaying;
+
+	allow_cookie(m);
+	while (m->pos != m->ring.pos) {
+		again = m->replaying;
+		if (expect_consume(m))
+			continue;
+		assert(m->ring.state == TCMULIB_RING_PARKED && m->pos == m->ring.pos && !cmd);
+		return;
+	}
+	if (m->overtaken)
+		return;
+	if (cmd) {
+		assert(cmd->again == again);
+		check_command(m, cmd);
+	}
+	allow_bidi(m, cmd ? model_slot_at(m, m->count - 1)->off : m->ring.pos);
+	if (model_mailbox(m)->cmd_tail != m->tail)
+		assert(expect_pass(m) && !cmd);
 }
 
 void model_consumed(struct model *m, const struct tcmulib_cmd *cmd)
 {
 	m->strike = 0;
-	if (m->struck) {
-		after_strike(m);
-		return;
-	}
-	check_state(m);
-	if (m->state == TCMULIB_RING_RUNNING || m->state == TCMULIB_RING_DRAINING) {
-		bool parked = m->ring.state == TCMULIB_RING_PARKED;
-
-		allow_cookie(m);
-		if (m->was_reset && parked) {
-			allow_unknown_ops(m, old_mailbox(m)->cmd_tail);
-		} else if (serves(m->ring.state)) {
-			if (m->was_reset)
-				model_restart(m);
-			while (m->pos != m->ring.pos)
-				push_slot(m);
-		}
-		if (cmd)
-			check_command(m, cmd);
-		if (m->ring.state != TCMULIB_RING_DRAINING)
-			allow_bidi(m, cmd ? slot_at(m, m->count - 1)->off : m->ring.pos);
-		if (m->ring.state == TCMULIB_RING_RUNNING)
-			check_tail(m, 0);
-	}
 	assert(!cmd || m->ring.state == TCMULIB_RING_RUNNING);
-	model_unchanged(m);
-}
-
-/* The slot that the answer has to be in: the first command's. */
-static void check_answer(struct model *m, const struct model_answer *a)
-{
-	const struct tcmu_abi_entry *ent;
-	size_t off;
-
-	for (uint32_t i = 0; i < m->count; i++) {
-		const struct model_slot *slot = slot_at(m, i);
-
-		if (slot->op != TCMU_ABI_OP_CMD)
-			continue;
-		off = m->cmdr_off + slot->off;
-		ent = (const void *)(m->map + off);
-		if (m->ring.state == TCMULIB_RING_RUNNING) {
-			assert(ent->hdr.cmd_id == a->id);
-			assert(ent->hdr.uflags == a->uflags);
-			assert(ent->rsp.scsi_status == a->status);
-			assert(ent->rsp.read_len == a->read_len);
-			assert(a->status != 2 ||
-			       !memcmp(ent->rsp.sense, a->sense, sizeof(a->sense)));
-		}
-		/* Behind the length, which must stay; sense data only where the status has it. */
-		allow(m, off + 4, 12 + (a->status == 2 ? sizeof(a->sense) : 0));
+	if (m->death->happens)
+		m->death->in_next = true;
+	if (!m->struck && served(m) && !(m->was_reset && m->ring.in_flight - !!cmd)) {
+		if (!m->was_reset || expect_restart(m))
+			consume(m, cmd);
+		m->struck = m->overtaken;
+	}
+	if (m->struck) {
+		after_strike(m, cmd);
 		return;
 	}
-	assert(m->ring.state == TCMULIB_RING_PARKED);
+	check_memory(m);
 }
 
-static struct model_answer expect_answer(const struct model *m, const struct tcmulib_cmd *cmd,
-					 uint8_t status)
+/* ---- answers ---------------------------------------------------------------------------------- */
+
+static struct model_answer make_answer(const struct model *m, const struct tcmulib_cmd *cmd,
+				       uint8_t status)
 {
 	const struct tcmu_ring_cmd *context = (const void *)cmd;
 	struct model_answer a = { .id = cmd->cmd_id, .status = status };
@@ -364,46 +316,40 @@ static struct model_answer expect_answer(const struct model *m, const struct tcm
 	return a;
 }
 
-/* Honest or not, the kernel gets one answer to each command. */
-static void kernel_takes_answer(struct model *m, const struct model_answer *a)
+/* A call that does not consume, in a ring that was reset before it. */
+static void after_reset(struct model *m)
 {
-	if (!m->honest)
-		return;
-	assert(a->id < MODEL_IDS && m->ids[a->id] == ID_LIVE);
-	m->ids[a->id] = a->uflags & TCMU_ABI_UFLAG_KEEP_BUF ? ID_KEPT : ID_FREE;
+	if (!m->ring.in_flight && !expect_restart(m))
+		assert(m->ring.state == TCMULIB_RING_PARKED);
 }
 
 void model_complete(struct model *m, struct tcmulib_cmd *cmd, uint8_t status)
 {
-	struct model_answer a = expect_answer(m, cmd, status);
 	bool kept = cmd->keep_buf && m->ring.features & TCMU_RING_KEEP_BUF;
 	uint32_t in_flight = m->ring.in_flight;
 
 	model_before(m);
+	m->answer = make_answer(m, cmd, status);
 	tcmu_ring_complete(&m->ring, cmd, status);
-	assert(m->ring.in_flight == in_flight - !kept);
 	m->strike = 0;
-	assert(!tcmu_ring_by_id(&m->ring, a.id));
+	assert(m->ring.in_flight == in_flight - !kept);
+	assert(!tcmu_ring_by_id(&m->ring, m->answer.id));
 	if (m->struck) {
-		after_strike(m);
+		after_strike(m, NULL);
 		return;
 	}
-	check_state(m);
-	if (m->state == TCMULIB_RING_RUNNING && !m->was_reset) {
-		assert(serves(m->ring.state));
-		check_answer(m, &a);
-		if (m->ring.state == TCMULIB_RING_RUNNING) {
-			check_tail(m, 1);
-			kernel_takes_answer(m, &a);
-			/* Nothing that needs no answer is left in front of the next command. */
-			assert(!m->count || slot_at(m, 0)->op == TCMU_ABI_OP_CMD);
-			assert(m->ring.in_flight || m->tail == m->pos);
-		}
-	} else if (m->ring.state == TCMULIB_RING_RUNNING) {
-		assert(m->was_reset && !m->ring.in_flight);
-		model_restart(m);
+	if (m->was_reset)
+		after_reset(m);
+	else if (m->state == TCMULIB_RING_RUNNING && !expect_answer(m, &m->answer))
+		assert(m->ring.state == TCMULIB_RING_PARKED);
+	check_memory(m);
+	if (m->ring.state == TCMULIB_RING_RUNNING && !m->was_reset) {
+		/* Nothing that needs no answer is left in front of the next command. */
+		assert(!m->count || model_slot_at(m, 0)->op == TCMU_ABI_OP_CMD);
+		assert(m->ring.in_flight || m->tail == m->pos);
+		if (m->honest)
+			assert(m->ids[m->answer.id] != ID_LIVE);
 	}
-	model_unchanged(m);
 }
 
 void model_free_kept(struct model *m, uint16_t id)
@@ -418,18 +364,36 @@ void model_free_kept(struct model *m, uint16_t id)
 	assert(tcmu_ring_free_kept(&m->ring, id) == -EINVAL);
 	m->strike = 0;
 	if (m->struck) {
-		after_strike(m);
+		after_strike(m, NULL);
 		return;
 	}
-	check_state(m);
 	assert(!ret || (m->state == TCMULIB_RING_RUNNING && !m->was_reset));
 	/* Otherwise a reset that could not be seen has dropped it. */
 	if (ret && m->honest && m->ids[id] == ID_KEPT)
 		m->ids[id] = ID_FREE;
-	if (m->ring.state == TCMULIB_RING_RUNNING &&
-	    (m->was_reset || m->state == TCMULIB_RING_DRAINING))
-		model_restart(m);
-	model_unchanged(m);
+	if (m->was_reset)
+		after_reset(m);
+	check_memory(m);
+}
+
+void model_set_mark(struct model *m, struct tcmulib_cmd *cmd, uint32_t mark)
+{
+	const struct tcmu_ring_cmd *context = (const void *)cmd;
+	bool effect;
+
+	model_before(m);
+	effect = m->state == TCMULIB_RING_RUNNING && !m->was_reset;
+	tcmu_ring_set_mark(&m->ring, cmd, mark);
+	m->strike = 0;
+	if (m->struck) {
+		after_strike(m, NULL);
+		return;
+	}
+	if (effect)
+		expect_entry(m, context->slot)->req.mark = mark;
+	if (effect && m->honest)
+		model_marked(m, cmd->cmd_id, context->slot, mark);
+	check_memory(m);
 }
 
 int model_stop(struct model *m)
@@ -440,7 +404,7 @@ int model_stop(struct model *m)
 	ret = tcmu_ring_stop(&m->ring);
 	m->strike = 0;
 	if (m->struck) {
-		after_strike(m);
+		after_strike(m, NULL);
 		return ret;
 	}
 	if (ret) {
@@ -448,14 +412,18 @@ int model_stop(struct model *m)
 		model_unchanged(m);
 		return ret;
 	}
-	/* The one call after which this is right. */
-	if (m->ring.state != m->state && m->ring.state == TCMULIB_RING_CLOSED) {
-		m->state = TCMULIB_RING_CLOSED;
-		model_allow_scratch(m);
-		if (m->was_reset)
-			model_restart(m);
-		check_tail(m, 0);
-		assert(tcmu_ring_resumable(&m->ring) || !m->honest);
+	if (served(m)) {
+		if (!m->was_reset || expect_restart(m))
+			expect_pass(m);
+		/* The one call after which this is right. */
+		if (m->ring.state == TCMULIB_RING_CLOSED) {
+			m->state = TCMULIB_RING_CLOSED;
+			if (!m->replaying)
+				expect_mark(m, TCMU_RING_MARK_CLEAN);
+			assert(tcmu_ring_resumable(&m->ring) || !m->honest || m->stale);
+			if (m->honest)
+				model_collect(m, false);
+		}
 	}
 	check_state(m);
 	assert(m->ring.state != TCMULIB_RING_RUNNING && m->ring.state != TCMULIB_RING_DRAINING);
