@@ -78,7 +78,9 @@ fios_run()
 longest=0
 paused()
 {
-	local i counts=()
+	local i counts=() ready
+	now_ms
+	ready=$((now - begin))
 	for i in "${!disks[@]}"; do
 		counts+=("$(done_on "${disks[i]}")")
 	done
@@ -86,6 +88,7 @@ paused()
 		wait_for 60 goes_on "${disks[i]}" "${counts[i]}" || fail "after $1 nothing ends on ${disks[i]}"
 	done
 	now_ms
+	echo "$1: a daemon is ready after $ready ms, all go on after $((now - begin)) ms"
 	[ $((now - begin)) -le "$longest" ] || longest=$((now - begin))
 	fios_run
 }
