@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static int fill_stack(volatile char *above)
 
 static void crash_as(const char *path)
 {
-	int *volatile nowhere = NULL;
+	int *volatile nowhere = (int *)(uintptr_t)64; /* UBSan would find NULL first */
 	char how[16] = "";
 	FILE *f = fopen(path, "re");
 
