@@ -153,6 +153,8 @@ void model_kernel_reset(struct model *m)
 {
 	struct tcmu_abi_mailbox *mb = model_mailbox(m);
 
+	m->struck = true;
+	m->zeroed = mb->cmd_tail; /* else it cannot be told by that, in the middle of a call */
 	/* In this order: tcmu_reset_ring() */
 	mb->cmd_tail = 0;
 	mb->cmd_head = 0;
@@ -161,5 +163,4 @@ void model_kernel_reset(struct model *m)
 	m->stale = m->loose = true; /* until somebody notices */
 	model_sync_part(m, offsetof(struct tcmu_abi_mailbox, cmd_tail), sizeof(mb->cmd_tail));
 	model_sync_part(m, offsetof(struct tcmu_abi_mailbox, cmd_head), sizeof(mb->cmd_head));
-	m->struck = m->zeroed = true;
 }

@@ -69,13 +69,13 @@ static void make_resumable(struct model *m)
 }
 
 /* The kernel in the middle of the start. The first look has decided whether it is a take-over. */
-static void after_strike(struct model *m, uint32_t tail)
+static void after_strike(struct model *m)
 {
 	struct tcmu_abi_mailbox *mb = model_mailbox(m);
 	const struct tcmu_ring_scratch *old = expect_scratch(m), *now = ring_scratch(&m->ring);
 
 	m->honest = false;
-	if (m->zeroed && tail)
+	if (m->zeroed)
 		assert(!mb->cmd_tail);
 	assert(mb->cmd_tail < m->size && mb->cmd_tail % 8 == 0);
 	if (expect_marked(m))
@@ -89,14 +89,14 @@ static void after_strike(struct model *m, uint32_t tail)
 	model_resync(m, NULL);
 }
 
-static void after_start(struct model *m, uint32_t tail)
+static void after_start(struct model *m)
 {
 	struct tcmu_ring *ring = &m->ring;
 
 	assert(ring->state == TCMULIB_RING_RUNNING);
 	assert(!ring->in_flight);
 	if (m->struck) {
-		after_strike(m, tail);
+		after_strike(m);
 		return;
 	}
 	if (expect_whole(m))
@@ -113,7 +113,6 @@ static void after_start(struct model *m, uint32_t tail)
 int model_start(struct model *m)
 {
 	struct tcmu_ring *ring = &m->ring;
-	uint32_t tail;
 	uint16_t note;
 	int ret;
 
@@ -130,7 +129,6 @@ int model_start(struct model *m)
 	m->data_off = ring->data_off;
 	make_resumable(m);
 	note = expect_marked(m) ? expect_scratch(m)->note : 0;
-	tail = model_mailbox(m)->cmd_tail;
 	m->struck = m->zeroed = false;
 	m->starting = true;
 	m->strike = m->planned_strike;
@@ -143,7 +141,7 @@ int model_start(struct model *m)
 		model_unchanged(m);
 		return ret;
 	}
-	after_start(m, tail);
+	after_start(m);
 	assert(tcmu_ring_note(ring) == note); /* the predecessor's */
 	assert(!tcmu_ring_pending(ring) || model_mailbox(m)->cmd_head != ring->pos);
 	m->kick = ring->kick;

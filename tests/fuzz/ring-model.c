@@ -212,8 +212,8 @@ static void after_strike(struct model *m, const struct tcmulib_cmd *cmd)
 
 	m->honest = false;
 	check_state(m);
-	/* Where the kernel set it, unless it was there and a reset could not be told by it. */
-	if (m->zeroed && m->tail && !m->was_reset)
+	/* Where the kernel set it, unless it was there. */
+	if (m->zeroed && !m->was_reset)
 		assert(!mb->cmd_tail);
 	if (mb->cmd_tail != old_mailbox(m)->cmd_tail)
 		assert(mb->cmd_tail < m->size && mb->cmd_tail % TCMU_ABI_OP_ALIGN == 0);

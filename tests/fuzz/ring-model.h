@@ -93,7 +93,7 @@ struct model {
 	bool was_reset;
 	bool starting; /* it is tcmu_ring_start() */
 	bool struck;   /* what came in the middle of it makes its effect unforeseeable, */
-	bool zeroed;   /* a reset */
+	bool zeroed;   /* a reset took the tail back to 0 */
 
 	/* The last call's */
 	struct model_answer answer;
