@@ -40,10 +40,10 @@ static size_t first_not(const uint8_t *p, uint8_t c, size_t len)
 
 void fake_check_mailbox(struct fake_ring *r)
 {
-	struct tcmu_abi_mailbox *copy = (void *)r->mb_copy;
 	const uint8_t *now = (const void *)r->mb;
 
-	copy->cmd_head = r->head_visible;
+	memcpy(r->mb_copy + offsetof(struct tcmu_abi_mailbox, cmd_head), &r->head_visible,
+	       sizeof(r->mb->cmd_head));
 	if (!memcmp(now, r->mb_copy, sizeof(r->mb_copy)))
 		return;
 	for (size_t i = 0; i < sizeof(r->mb_copy); i++) {

@@ -71,7 +71,7 @@ struct fake_ring {
 	uint32_t slot_first, slot_next; /* sequence numbers, index modulo slot_cap */
 	uint32_t slot_hidden;           /* first one that cmd_head does not cover */
 	uint32_t slot_cap;
-	uint8_t mb_copy[64];
+	uint8_t mb_copy[offsetof(struct tcmu_abi_mailbox, pad0)]; /* that is the program's */
 
 	uint8_t *blk_used;
 	uint32_t *blk_high; /* bytes of a block that were ever used: poisoned when free */
