@@ -251,3 +251,19 @@ void ring_journal_answer_lost(struct tcmu_ring *ring, uint32_t len_op)
 	ring_consumed(ring, len_op);
 	tcmu_ring_complete(ring, &cmd->pub, mark ? SAM_CHECK_CONDITION : SAM_BUSY);
 }
+
+/* ---- for the program ------------------------------------------------------------------------- */
+
+void tcmu_ring_set_mark(struct tcmu_ring *ring, const struct tcmulib_cmd *pub, uint32_t mark)
+{
+	const struct tcmu_ring_cmd *cmd = (const void *)pub;
+	struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, cmd->slot);
+
+	if (cmd->live && ring_check_running(ring))
+		__atomic_store_n(&ent->req.mark, mark, __ATOMIC_RELEASE);
+}
+
+bool tcmu_ring_replays(const struct tcmu_ring *ring)
+{
+	return ring->replaying;
+}

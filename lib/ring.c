@@ -451,20 +451,6 @@ out:
 		ring_check_running(ring);
 }
 
-void tcmu_ring_set_mark(struct tcmu_ring *ring, const struct tcmulib_cmd *pub, uint32_t mark)
-{
-	const struct tcmu_ring_cmd *cmd = (const void *)pub;
-	struct tcmu_abi_entry *ent = (void *)ring_hdr(ring, cmd->slot);
-
-	if (cmd->live && ring_check_running(ring))
-		__atomic_store_n(&ent->req.mark, mark, __ATOMIC_RELEASE);
-}
-
-bool tcmu_ring_replays(const struct tcmu_ring *ring)
-{
-	return ring->replaying;
-}
-
 int tcmu_ring_free_kept(struct tcmu_ring *ring, uint16_t cmd_id)
 {
 	bool told;
