@@ -133,7 +133,7 @@ static void end_unbegun(struct runner_cmd *rc)
 
 /* Nothing here ends a command at once: the TMR's list of ids lies in the ring, where an answer would be
  * written over it. */
-static void abort_command(struct runner_cmd *rc)
+void runner_abort_command(struct runner_cmd *rc)
 {
 	const struct tcmur_handler *h = rc->rdev->handler;
 
@@ -161,7 +161,7 @@ void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr)
 		struct tcmulib_cmd *cmd = tcmulib_command_by_id(rdev->dev, tmr->cmd_ids[i]);
 
 		if (cmd) /* else its answer was on its way already */
-			abort_command(cmd->hm_private);
+			runner_abort_command(cmd->hm_private);
 	}
 	if (tmr->type == TMR_LUN_RESET) {
 		runner_medium_reset(rdev);

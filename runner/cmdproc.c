@@ -183,6 +183,8 @@ static void handle_requests(struct runner_dev *rdev)
 		handle_reconfig(rdev);
 	if (req & RUNNER_REQ_PARK)
 		rdev->parked = true;
+	if (req & RUNNER_REQ_WATCH)
+		runner_watch(rdev);
 	if (req & RUNNER_REQ_TRIM)
 		runner_idle_trim(rdev);
 	if (req & RUNNER_REQ_STOP) {

@@ -50,6 +50,7 @@ enum runner_state {
 #define RUNNER_REQ_RECONFIG (1u << 1) /* runner_dev.reconfig is filled */
 #define RUNNER_REQ_PARK     (1u << 2) /* a handler broke a rule: consume nothing more */
 #define RUNNER_REQ_TRIM     (1u << 3) /* nobody has used it for a while: runner_idle_trim() */
+#define RUNNER_REQ_WATCH    (1u << 4) /* it is in use: runner_watch() */
 
 /* The answer that a configfs writer waits for: given exactly once, by whoever claims it. The kernel has
  * one event at a time for a device; a handler that comes back after the deadline may find another. */
@@ -81,6 +82,7 @@ struct runner_thresholds {
 struct runner_idle {
 	_Atomic(bool) used; /* any thread: since the main thread has looked */
 	bool watched;       /* it looks now and then */
+	unsigned int deaf;  /* main thread: looks since the device's thread has answered to one */
 	GSource *source;    /* of the main loop, made and freed there */
 };
 
@@ -100,6 +102,8 @@ struct runner_dev {
 	bool existed;  /* enabled before our start: no reply, retried */
 	bool blamed;   /* runner/blame.h: that was said; main thread */
 	bool stopping; /* RUNNER_REQ_STOP was seen */
+	unsigned int
+		time_out_sec; /* of the config string, 0: none; set before the thread is there */
 	bool parked;
 	bool opened;
 
@@ -236,6 +240,11 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms);
 /* runner/idle.c. Device's thread, at the start and with a command while rdev->idle.used is false: some seconds
  * after the last one the main thread asks for the trim. */
 void runner_idle_used(struct runner_dev *rdev);
+/* runner/watch.c. Device's thread, between two rounds: looks for commands that take too long, every
+ * RUNNER_IDLE_SEC while there are any. */
+#define RUNNER_IDLE_SEC 5
+void runner_watch(struct runner_dev *rdev);
+
 /* Device's thread, between two rounds: gives back what it does not need without a command. Does not wait for
  * anything but threads that have nothing to do. */
 void runner_idle_trim(struct runner_dev *rdev);
@@ -260,6 +269,8 @@ void runner_ops_fault(struct runner_dev *rdev, const char *reason);
 void runner_abort_start(struct runner_dev *rdev);
 /* LIO has carried out this one: ends the commands that it names as early as they can. */
 void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr);
+/* One of them. Nothing is answered in the call, but maybe in this round. */
+void runner_abort_command(struct runner_cmd *rc);
 /* dispatch.c: this aborted command is over. True: it was answered before, and now it is gone. */
 bool runner_abort_end(struct runner_cmd *rc);
 

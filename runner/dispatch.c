@@ -366,6 +366,7 @@ void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd)
 	rc->error_off_valid = false;
 	rc->range.listed = false;
 	rc->active = false;
+	rc->looks = 0;
 	rc->abort.asked = rc->abort.listed = rc->abort.kept = false;
 	if (rdev->handler->cmd_priv_size)
 		memset(tcmur_cmd_priv(&rc->pub), 0, rdev->handler->cmd_priv_size);

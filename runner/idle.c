@@ -11,7 +11,8 @@
 #include "runner/device.h"
 #include "runner/runner.h"
 
-#define EVERY_USEC (5 * G_TIME_SPAN_SECOND)
+#define EVERY_USEC (RUNNER_IDLE_SEC * G_TIME_SPAN_SECOND)
+#define DEAF_LOOKS 3
 
 /* At the same time for all devices, so that the main thread is woken for all of them at once. */
 static void look_later(struct runner_idle *idle)
@@ -21,15 +22,34 @@ static void look_later(struct runner_idle *idle)
 	g_source_set_ready_time(idle->source, now - now % EVERY_USEC + EVERY_USEC);
 }
 
+/* An asynchronous handler's callbacks run on the device's thread and must not block. Is it still at what it did
+ * when we looked before? Main thread. */
+static void check_deaf(struct runner_dev *rdev)
+{
+	struct runner_idle *idle = &rdev->idle;
+
+	if (!(atomic_load(&rdev->requests) & (RUNNER_REQ_TRIM | RUNNER_REQ_WATCH)))
+		idle->deaf = 0;
+	else if (++idle->deaf == DEAF_LOOKS)
+		tcmu_dev_warn(rdev->dev,
+			      "its thread has not come back from handler '%s' for %d s: no command "
+			      "of this device is served meanwhile",
+			      rdev->handler->subtype, DEAF_LOOKS * RUNNER_IDLE_SEC);
+}
+
 void runner_idle_look(struct runner_idle *idle)
 {
-	if (atomic_exchange(&idle->used, false)) {
+	struct runner_dev *rdev = container_of(idle, struct runner_dev, idle);
+
+	check_deaf(rdev);
+	if (atomic_exchange(&idle->used, false) || idle->deaf) {
 		look_later(idle);
+		runner_dev_request(rdev, RUNNER_REQ_WATCH);
 		return;
 	}
 	/* First this: the device's thread may set it anew. */
 	g_source_set_ready_time(idle->source, -1);
-	runner_dev_request(container_of(idle, struct runner_dev, idle), RUNNER_REQ_TRIM);
+	runner_dev_request(rdev, RUNNER_REQ_TRIM);
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc func, gpointer arg)
@@ -73,6 +93,7 @@ void runner_idle_trim(struct runner_dev *rdev)
 	rdev->idle.watched = false;
 	/* Commands since then, or one that takes long: another time. */
 	if (atomic_load(&rdev->idle.used) || tcmulib_ring_trim(rdev->dev)) {
+		runner_watch(rdev);
 		runner_idle_used(rdev);
 		return;
 	}

@@ -234,12 +234,7 @@ static int take_own_options(struct tcmu_device *dev)
 	if (seconds < 0)
 		tcmu_dev_err(dev, "config '%s': tcmur_cmd_time_out wants whole seconds",
 			     tcmu_dev_get_cfgstring(dev));
-	else if (seconds)
-		tcmu_dev_warn(dev,
-			      "tcmur_cmd_time_out=%d: this version sets no time limit of its own "
-			      "for a command; the kernel's is attrib/cmd_time_out",
-			      seconds);
-	return seconds < 0 ? seconds : 0;
+	return seconds;
 }
 
 static int added(struct tcmu_device *dev)
@@ -247,13 +242,14 @@ static int added(struct tcmu_device *dev)
 	const struct runner_handler *entry = tcmu_dev_get_handler(dev)->hm_private;
 	bool awaited = tcmulib_event_awaited(dev);
 	struct runner_dev *rdev;
-	int ret = take_own_options(dev);
+	int time_out = take_own_options(dev);
 
-	if (ret)
-		return ret;
+	if (time_out < 0)
+		return time_out;
 	if (mgr.stopped)
 		return -ESHUTDOWN;
 	rdev = runner_dev_new(dev, entry, !awaited, end_device);
+	rdev->time_out_sec = (unsigned int)time_out;
 	tcmulib_event_defer(dev);
 	list_add_tail(&mgr.devices, &rdev->node);
 	if (awaited)

@@ -72,6 +72,12 @@ struct tcmulib_cmd *tcmulib_command_by_id(struct tcmu_device *d, uint16_t id)
 	return by_id[id];
 }
 
+uint32_t tcmulib_ring_in_flight(struct tcmu_device *d)
+{
+	(void)d;
+	return (uint32_t)in_flight;
+}
+
 uint32_t tcmulib_ring_features(struct tcmu_device *d)
 {
 	(void)d;
