@@ -40,12 +40,15 @@ iscsi_disk()
 }
 
 # The initiator on the other end: the kernel's own. iscsistart is the part of
-# open-iscsi that needs no database, and stays to mend the connection.
+# open-iscsi that needs no database. On a slow machine a ping that is answered late
+# would end the session.
 iscsi_login()
 {
 	modprobe iscsi_tcp
 	iscsistart -i iqn.2003-01.org.linux-iscsi.tcmu:initiator -t "$iqn" -g 1 -a 127.0.0.1 -p 3260 \
-		-P node.session.timeo.replacement_timeout=300 >"$TCMU_RESULTS/44-login.out" 2>&1 </dev/null ||
+		-P node.session.timeo.replacement_timeout=300 \
+		-P 'node.conn[0].timeo.noop_out_interval=0' -P 'node.conn[0].timeo.noop_out_timeout=0' \
+		>"$TCMU_RESULTS/44-login.out" 2>&1 </dev/null ||
 		fail "cannot log in: $(cat "$TCMU_RESULTS/44-login.out")"
 	wait_for 30 iscsi_disk || fail "no disk over iSCSI after 30 s"
 }
