@@ -11,7 +11,9 @@ static const char description[] =
 	"The daemon runs in the foreground and answers the SCSI commands of all TCM-User storage\n"
 	"objects whose config string begins with the subtype of one of its handlers.\n"
 	"SIGTERM and SIGINT end it: commands in flight are finished first, devices stay, and the\n"
-	"next daemon goes on where this one stopped.";
+	"next daemon goes on where this one stopped. SIGUSR2 does the same and executes the "
+	"program\n"
+	"file anew, as the same process.";
 
 static bool check(struct daemon_options *opt)
 {

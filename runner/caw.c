@@ -100,6 +100,9 @@ static void tried_handler(struct runner_cmd *rc, int sts)
 {
 	struct caw_state *st = state_of(rc);
 
+	/* It has done nothing: what may lie there already is not ours. */
+	if (sts == TCMU_STS_NOT_HANDLED && rc->rdev->handler->caw)
+		tcmulib_command_set_mark(runner_tcmu(rc), rc->pub.lib_cmd, 0);
 	if (sts == TCMU_STS_NOT_HANDLED)
 		runner_bounce_get(rc, got_bounce);
 	else if (sts == TCMU_STS_MISCOMPARE && rc->error_off_valid && rc->error_off >= st->off &&

@@ -108,6 +108,8 @@ static void killed_under_io(void **state)
 		proc_kill(&w.d);
 		assert_true(fake_ring_check_swap(fake_dev_ring(dev)));
 		start();
+		/* It is ready before its devices are: what they say comes before their answers. */
+		assert_int_equal(load_progress(l, 100, LONG_MS), 0);
 		again |= proc_said(&w.d, "commands are executed again");
 		assert_false(proc_said(&w.d, "resetting the ring"));
 	}
@@ -133,6 +135,7 @@ static void killed_under_large_io(void **state)
 		assert_int_equal(load_progress(l, 150, LONG_MS), 0);
 		proc_kill(&w.d);
 		start();
+		assert_int_equal(load_progress(l, 100, LONG_MS), 0);
 		assert_false(proc_said(&w.d, "resetting the ring"));
 	}
 	assert_int_equal(load_progress(l, 100, LONG_MS), 0);

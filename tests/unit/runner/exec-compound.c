@@ -213,6 +213,12 @@ static void caw_of_the_handler_after_a_death(void **state)
 	expect_sense(run(caw_cdb(0, 10, 1), 2 * BLOCK), 3, 0x11, 0);
 	read_sts = TCMU_STS_OK;
 	mark_found = 0;
+	/* One that declines has written nothing: then only a comparison counts. */
+	caw_sts = TCMU_STS_NOT_HANDLED;
+	expect_sense(run(caw_cdb(0, 10, 1), 2 * BLOCK), 0xe, 0x1d, 0);
+	assert_string_equal(calls, "cr");
+	assert_int_equal(mark_set, 0);
+	caw_sts = TCMU_STS_OK;
 	handler.caw = NULL;
 }
 
