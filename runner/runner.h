@@ -55,7 +55,7 @@ struct runner_cmd {
 	bool fua;
 	bool error_off_valid;
 	bool active;        /* counted in runner_dev.active */
-	uint8_t looks;      /* how often runner_watch() has met it */
+	uint16_t looks;     /* how often runner_watch() has met it */
 	uint64_t error_off; /* bytes, tcmur_cmd_set_error_offset() */
 
 	struct {                     /* the range that it has locked, runner/range.c */

@@ -11,12 +11,36 @@
 
 #define TOO_LONG_SEC 15
 
-/* Those that have a medium's size to go through. */
-static bool may_take_long(const struct runner_cmd *rc)
-{
-	uint8_t opcode = rc->pub.lib_cmd->cdb[0];
+/*
+ * How many times as long as a read or write a command of its class may take, as Linux's disk driver counts:
+ * twice for a flush, which writes out what others have left, four times for what changes any number of blocks.
+ */
+enum patience { PATIENCE_DATA = 1, PATIENCE_FLUSH = 2, PATIENCE_BLOCKS = 4, PATIENCE_MEDIUM = 40 };
 
-	return opcode == FORMAT_UNIT || opcode == SANITIZE || opcode == EXTENDED_COPY;
+static enum patience patience(const struct runner_cmd *rc)
+{
+	switch (rc->pub.lib_cmd->cdb[0]) {
+	case SYNCHRONIZE_CACHE:
+	case SYNCHRONIZE_CACHE_16:
+	case START_STOP:
+		return PATIENCE_FLUSH;
+	case UNMAP:
+	case WRITE_SAME:
+	case WRITE_SAME_16:
+		return PATIENCE_BLOCKS;
+	case FORMAT_UNIT:
+	case SANITIZE:
+	case EXTENDED_COPY:
+		return PATIENCE_MEDIUM;
+	default:
+		return PATIENCE_DATA;
+	}
+}
+
+/* Seconds; 0: none. What has a whole medium to go through comes to its end. */
+static uint64_t limit(const struct runner_dev *rdev, enum patience times)
+{
+	return times == PATIENCE_MEDIUM ? 0 : (uint64_t)rdev->time_out_sec * times;
 }
 
 static unsigned int age_sec(const struct runner_cmd *rc)
@@ -40,14 +64,15 @@ static void say(struct runner_dev *rdev, const struct runner_cmd *rc, unsigned i
 /* One more look at this one. Has it just become too old to be passed over in silence? */
 static bool look_at(struct runner_dev *rdev, struct runner_cmd *rc)
 {
-	unsigned int limit = rdev->time_out_sec && !may_take_long(rc) ? rdev->time_out_sec : 0;
+	enum patience times = patience(rc);
+	uint64_t give_up = limit(rdev, times);
 	unsigned int before = age_sec(rc);
 
-	if (rc->looks < UINT8_MAX)
+	if (rc->looks < UINT16_MAX)
 		rc->looks++;
-	if (limit && age_sec(rc) > limit)
+	if (give_up && age_sec(rc) > give_up)
 		runner_abort_command(rc);
-	return before < TOO_LONG_SEC && age_sec(rc) >= TOO_LONG_SEC;
+	return before < TOO_LONG_SEC * times && age_sec(rc) >= TOO_LONG_SEC * times;
 }
 
 void runner_watch(struct runner_dev *rdev)

@@ -4,10 +4,21 @@
 
 #include <stdio.h>
 
+static const uint8_t flush[16] = { 0x35 }; /* SYNCHRONIZE CACHE (10) */
+
+/* Given up at the next look after so many seconds. */
+static void given_up_after(struct bg *bg, uint64_t begin, unsigned int sec)
+{
+	bg_wait(bg);
+	assert_in_range(fake_now_ms() - begin, sec * 1000, (sec + 5) * 1000 + 2000 * SLOWER + 1000);
+	assert_int_equal(bg->cmd.status, 0x02);
+	assert_int_equal(bg->cmd.sense[2] & 0xf, 0x0b); /* ABORTED COMMAND */
+}
+
 static void too_long(void **state)
 {
 	struct fake_dev *patient = NULL, *limited = NULL;
-	struct bg waits, given_up, good;
+	struct bg waits, data, cache, good;
 	char config[200];
 	uint64_t begin;
 
@@ -18,19 +29,20 @@ static void too_long(void **state)
 	assert_int_equal(lun_create(&w, "limited", config, MIB, &limited), 0);
 	hold("patient", "read");
 	hold("limited", "read");
+	hold("limited", "flush");
 	begin = fake_now_ms();
 	bg_submit(patient, &waits, read_one, FAKE_IN);
-	bg_submit(limited, &given_up, read_one, FAKE_IN);
+	bg_submit(limited, &data, read_one, FAKE_IN);
+	bg_submit(limited, &cache, flush, FAKE_NONE);
 
-	bg_wait(&given_up);
-	assert_in_range(fake_now_ms() - begin, 5000, 5000 + 5000 + 2000 * SLOWER + 1000);
-	assert_int_equal(given_up.cmd.status, 0x02);
-	assert_int_equal(given_up.cmd.sense[2] & 0xf, 0x0b); /* ABORTED COMMAND */
+	given_up_after(&data, begin, 5);
+	assert_false(cache.done);
 	/* Others of it are served. */
 	bg_submit(limited, &good, write_one, FAKE_OUT);
 	bg_wait(&good);
 	assert_int_equal(good.cmd.status, 0);
 
+	given_up_after(&cache, begin, 10); /* twice as long as a read */
 	assert_int_equal(
 		proc_expect(&w.d,
 			    "user_0/patient: READ(16) (operation code 88h), LBA 0, 1 blocks, "
@@ -40,6 +52,7 @@ static void too_long(void **state)
 	assert_false(waits.done);
 	let_go("patient", "read");
 	let_go("limited", "read");
+	let_go("limited", "flush");
 	bg_wait(&waits);
 	assert_int_equal(waits.cmd.status, 0);
 	assert_int_equal(fake_wait_idle(fake_dev_ring(limited), LONG_MS), 0);
