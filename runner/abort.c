@@ -11,8 +11,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "runner/clock.h"
 #include "runner/device.h"
 #include "runner/runner.h"
 
@@ -22,14 +22,6 @@
 /* For an operation of an aborted command: most end by themselves, and KEEP_BUF costs a write to
  * configfs. Initiators wait some 10 s for the end of a task management function. */
 #define PATIENCE_NS INT64_C(1000000000)
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 /* ---- KEEP_BUF ---- */
 
@@ -50,7 +42,7 @@ static void set_timer(struct runner_dev *rdev);
 static void patience_over(struct tcmur_io *io, int64_t res)
 {
 	struct runner_dev *rdev = container_of(io, struct runner_dev, abort_timer);
-	int64_t now = now_ns();
+	int64_t now = runner_now_ns();
 
 	(void)res;
 	rdev->abort_timer_set = false;
@@ -76,7 +68,7 @@ static void set_timer(struct runner_dev *rdev)
 	if (rdev->abort_timer_set || list_empty(&rdev->aborted))
 		return;
 	first = container_of(rdev->aborted.next, struct runner_cmd, abort.node);
-	left = first->abort.due_ns - now_ns();
+	left = first->abort.due_ns - runner_now_ns();
 	rdev->abort_timer_set = true;
 	rdev->abort_timer.done = patience_over;
 	tcmur_io_timer(rdev->dev, &rdev->abort_timer, left > 0 ? (uint64_t)left : 0);
@@ -88,7 +80,7 @@ static void be_patient(struct runner_cmd *rc)
 
 	if (!(tcmulib_ring_features(rdev->dev) & TCMU_RING_KEEP_BUF))
 		return;
-	rc->abort.due_ns = now_ns() + PATIENCE_NS;
+	rc->abort.due_ns = runner_now_ns() + PATIENCE_NS;
 	rc->abort.listed = true;
 	list_add_tail(&rdev->aborted, &rc->abort.node);
 	set_timer(rdev);

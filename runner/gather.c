@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <time.h>
+
+#include "runner/clock.h"
 
 #define GATHER_SKIP_MAX 1024
 #define HELPER_IDLE_SEC 10
@@ -75,24 +76,15 @@ static bool wait_for(sem_t *sem, uint64_t usec)
 	return true;
 }
 
-/* How often it had to give way. */
-static long preemptions(void)
-{
-	struct rusage usage = { 0 };
-
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nivcsw;
-}
-
 /* That the scheduler picks this thread does not say that nobody else wants to run: who has slept for long
  * is owed a little even in its class. It does when nobody takes the processor that is offered. */
 static void wait_until_idle(struct runner_gather *g)
 {
-	long before = preemptions(), now;
+	long before = runner_preemptions(), now;
 
 	while (atomic_load(&g->waits)) {
 		sched_yield();
-		now = preemptions();
+		now = runner_preemptions();
 		if (now == before)
 			return;
 		before = now;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/spin.h"
 
-#include <stdint.h>
-#include <sys/resource.h>
-#include <time.h>
+#include "runner/clock.h"
 
 #define SKIP_MAX         1024
 #define LOOKS            16 /* between two looks at the clock */
@@ -17,25 +15,9 @@ void runner_spin_choose(unsigned int usec)
 	limit_usec = usec;
 }
 
-static long preemptions(void)
-{
-	struct rusage usage = { 0 };
-
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nivcsw;
-}
-
 void runner_spin_init(struct runner_spin *s, bool one_cpu)
 {
 	*s = (struct runner_spin) { .never = one_cpu };
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
 static void relax(void)
@@ -49,7 +31,7 @@ static void relax(void)
 
 static bool look(bool (*there)(void *arg), void *arg)
 {
-	uint64_t end = now_ns() + limit_usec * UINT64_C(1000);
+	int64_t end = runner_now_ns() + (int64_t)limit_usec * 1000;
 
 	do {
 		for (int i = 0; i < LOOKS; i++) {
@@ -57,14 +39,14 @@ static bool look(bool (*there)(void *arg), void *arg)
 				return true;
 			relax();
 		}
-	} while (now_ns() < end);
+	} while (runner_now_ns() < end);
 	return false;
 }
 
 /* Ends a window of tries. Was it more than now and then that somebody else wanted the processor? */
 static bool was_preempted(struct runner_spin *s)
 {
-	long times = preemptions() - s->preemptions;
+	long times = runner_preemptions() - s->preemptions;
 	unsigned int tries = s->count;
 
 	s->count = 0;
@@ -74,7 +56,7 @@ static bool was_preempted(struct runner_spin *s)
 static void start_window(struct runner_spin *s)
 {
 	if (!s->count++)
-		s->preemptions = preemptions();
+		s->preemptions = runner_preemptions();
 }
 
 bool runner_spin(struct runner_spin *s, bool (*there)(void *arg), void *arg)

@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The timers of a device: a sorted list, few at a time. */
 #include <limits.h>
-#include <time.h>
 
+#include "runner/clock.h"
 #include "runner/device.h"
 #include "runner/io_job.h"
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec)
 {
 	struct io_job *ij = io_job(io);
 	struct tcmur_io **at = &runner_dev_of(dev)->timers;
 
-	ij->deadline = now_ns() + (int64_t)nsec;
+	ij->deadline = runner_now_ns() + (int64_t)nsec;
 	while (*at && io_job(*at)->deadline <= ij->deadline)
 		at = &io_job(*at)->next_timer;
 	ij->next_timer = *at;
@@ -32,7 +24,7 @@ int runner_io_timeout(const struct runner_dev *rdev)
 
 	if (!rdev->timers)
 		return -1;
-	left = io_job(rdev->timers)->deadline - now_ns();
+	left = io_job(rdev->timers)->deadline - runner_now_ns();
 	if (left <= 0)
 		return 0;
 	left = (left + 999999) / 1000000; /* up: waking early would only spin */
@@ -41,7 +33,7 @@ int runner_io_timeout(const struct runner_dev *rdev)
 
 void runner_timers_reap(struct runner_dev *rdev)
 {
-	while (rdev->timers && io_job(rdev->timers)->deadline <= now_ns()) {
+	while (rdev->timers && io_job(rdev->timers)->deadline <= runner_now_ns()) {
 		struct tcmur_io *io = rdev->timers;
 
 		rdev->timers = io_job(io)->next_timer;

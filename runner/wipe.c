@@ -6,8 +6,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runner/clock.h"
 #include "runner/device.h"
 #include "runner/runner.h"
 #include "scsi_defs.h"
@@ -159,14 +159,6 @@ static void piece_done(struct runner_cmd *rc, int sts)
 		next(rc);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static void paused(struct tcmur_io *io, int64_t res)
 {
 	struct runner_wipe *w = container_of(io, struct runner_wipe, pause);
@@ -179,7 +171,7 @@ static void paused(struct tcmur_io *io, int64_t res)
 static void pace(struct runner_cmd *rc)
 {
 	struct runner_wipe *w = wipe_of(rc);
-	int64_t now = now_ns();
+	int64_t now = runner_now_ns();
 
 	if (w->due_ns < now)
 		w->due_ns = now; /* what was not used is not made up for */
