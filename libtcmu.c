@@ -9,6 +9,7 @@
 #include "libtcmu.h"
 #include "lib/context.h"
 #include "lib/device.h"
+#include "lib/register.h"
 #include "lib/ring.h"
 #include "scsi/sense.h"
 #include "scsi_defs.h"
@@ -35,10 +36,17 @@ int tcmulib_master_fd_ready(struct tcmulib_context *ctx)
 	return tcmu_context_ready(ctx);
 }
 
+void tcmulib_register(struct tcmulib_context *ctx)
+{
+	tcmu_register(ctx);
+}
+
 void tcmulib_close(struct tcmulib_context *ctx)
 {
-	if (ctx)
-		tcmu_context_close(ctx);
+	if (!ctx)
+		return;
+	tcmu_register_end(ctx);
+	tcmu_context_close(ctx);
 }
 
 void tcmulib_abandon(struct tcmulib_context *ctx)

@@ -178,7 +178,13 @@ void tcmulib_event_done(struct tcmu_device *dev, int status);
  * no event can be on its way into a callback: no removed() call follows. */
 void tcmulib_device_release(struct tcmu_device *dev);
 
-/* For publishing the handlers on D-Bus. This version does nothing here. */
+/*
+ * Shows the handlers on the system bus, so that tcmu-runner shows them to targetcli beside its own
+ * (user:SUBTYPE), asks their check_config() and leaves their devices alone. Comes back at once, with or without
+ * a bus or a tcmu-runner; both may come, go and come back. Ends with tcmulib_close(). Needs a running GLib main
+ * loop: the thread's default main context at this call, where check_config() is called too; call
+ * tcmulib_close() on that thread. The bus's policy (tcmu-runner.conf) has to allow it: root, usually.
+ */
 void tcmulib_register(struct tcmulib_context *ctx);
 
 /* ---- the ring of a device ------------------------------------------------------------------ */

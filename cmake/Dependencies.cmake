@@ -17,6 +17,7 @@ endmacro()
 
 tcmu_need(LIBNL "libnl-3.0;libnl-genl-3.0" "libnl-3-dev libnl-genl-3-dev" "libnl3-devel")
 tcmu_need(GLIB "glib-2.0>=2.56" "libglib2.0-dev" "glib2-devel")
+tcmu_need(GIO "gio-2.0>=2.56" "libglib2.0-dev" "glib2-devel")
 tcmu_need(KMOD "libkmod" "libkmod-dev" "kmod-devel")
 # Without it the workers do all I/O.
 pkg_check_modules(URING QUIET IMPORTED_TARGET "liburing>=2.3")

@@ -38,6 +38,8 @@ struct tcmulib_context {
 	bool said_others;   /* ... and that it is left alone */
 	bool closed;
 
+	struct tcmu_registration *registration; /* lib/register.c; NULL: none */
+
 	/* ---- lib/foreign.c ---- */
 	char **foreign; /* subtypes that are never ours */
 	size_t foreign_count;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/context.h"
+#include "lib/register.h"
 #include "tests/fuzz/commands.h"
 
 /* ---- lib/ ----------------------------------------------------------------------------------------- */
@@ -120,6 +121,8 @@ NEVER(struct tcmulib_context *, tcmu_context_new, struct tcmulib_handler *handle
 NEVER(int, tcmu_foreign_set, struct tcmulib_context *ctx, const char *const *subtypes, size_t n)
 NEVER(int, tcmu_context_ready, struct tcmulib_context *ctx)
 NEVER(void, tcmu_context_close, struct tcmulib_context *ctx)
+NEVER(void, tcmu_register, struct tcmulib_context *ctx)
+NEVER(void, tcmu_register_end, struct tcmulib_context *ctx)
 NEVER(void, tcmu_context_abandon, struct tcmulib_context *ctx)
 NEVER(void, tcmu_event_defer, struct tcmu_device *dev)
 NEVER(bool, tcmu_event_awaited, struct tcmu_device *dev)
