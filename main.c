@@ -12,6 +12,7 @@
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "daemon/upgrade.h"
+#include "dbus/service.h"
 #include "libtcmu.h"
 #include "runner/load.h"
 #include "runner/manager.h"
@@ -19,7 +20,7 @@
 
 static GMainLoop *loop;
 static unsigned int hung_devices;
-static bool stopping, told_to_end;
+static bool started, stopping, told_to_end;
 
 static void stopped(unsigned int hung)
 {
@@ -29,9 +30,11 @@ static void stopped(unsigned int hung)
 
 static void stop(void)
 {
-	if (!stopping) {
+	if (!stopping && started) {
 		tcmu_info("stopping: finishing what is in flight");
 		runner_stop(stopped);
+	} else if (!stopping) {
+		g_main_loop_quit(loop);
 	}
 	stopping = true;
 }
@@ -90,12 +93,25 @@ static void __attribute__((noreturn)) leave_at_once(int lock)
 	_exit(EXIT_FAILURE);
 }
 
-static int serve(const struct daemon_options *opt, int lock)
+static void settled(void)
 {
-	int ret = load_handlers(opt->handler_path);
+	g_main_loop_quit(loop);
+}
 
-	if (ret)
-		return EXIT_FAILURE;
+/* Clients of the bus are answered from now on, before any storage is opened, which may take its time. */
+static void join_bus(void)
+{
+	dbus_service_start(settled);
+	g_main_loop_run(loop);
+}
+
+static int run(const struct daemon_options *opt, int lock)
+{
+	int ret;
+
+	join_bus();
+	if (stopping)
+		return EXIT_SUCCESS;
 	ret = runner_start(&opt->limits, (const char *const *)opt->foreign);
 	if (ret) {
 		tcmu_err("cannot connect to the kernel's TCM-User: %s%s", strerror(-ret),
@@ -104,6 +120,7 @@ static int serve(const struct daemon_options *opt, int lock)
 					 : "");
 		return EXIT_FAILURE;
 	}
+	started = true;
 	say_ready();
 	g_main_loop_run(loop);
 	if (hung_devices) {
@@ -112,6 +129,20 @@ static int serve(const struct daemon_options *opt, int lock)
 	}
 	tcmu_info("stopped");
 	return EXIT_SUCCESS;
+}
+
+static int serve(const struct daemon_options *opt, int lock)
+{
+	int status;
+
+	if (load_handlers(opt->handler_path))
+		return EXIT_FAILURE;
+	status = run(opt, lock);
+	if (!dbus_service_stop(opt->limits.close_sec)) {
+		tcmu_err("a handler has not come back from checking a config string");
+		leave_at_once(lock);
+	}
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 
 #include "runner/blame.h"
 #include "runner/cfgstring.h"
+#include "runner/control.h"
 #include "runner/device.h"
 #include "runner/registry.h"
 
@@ -20,6 +21,8 @@ static struct {
 	guint lib_source;
 	guint stop_deadline;
 	void (*stopped)(unsigned int hung);
+	char **foreign; /* --foreign */
+	char **others;  /* runner_leave_to_others() */
 } mgr;
 
 /* ---- the pending reply and its deadline ---- */
@@ -204,6 +207,7 @@ static void check_all_stopped(void)
 		g_source_remove(mgr.lib_source);
 	tcmulib_close(mgr.lib);
 	mgr.lib = NULL;
+	g_clear_pointer(&mgr.foreign, g_strfreev);
 	stopped(0);
 }
 
@@ -324,6 +328,29 @@ static bool is_foreign(const char *const *foreign, const char *subtype)
 	return foreign && g_strv_contains(foreign, subtype);
 }
 
+static void add_all(GPtrArray *to, char **subtypes)
+{
+	for (; subtypes && *subtypes; subtypes++)
+		g_ptr_array_add(to, *subtypes);
+}
+
+static void set_foreign(void)
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+	add_all(all, mgr.foreign);
+	add_all(all, mgr.others);
+	if (mgr.lib && tcmulib_set_foreign(mgr.lib, (const char *const *)all->pdata, all->len))
+		tcmu_err("out of memory: what is other daemons' may be refused here");
+}
+
+void runner_leave_to_others(const char *const *subtypes)
+{
+	g_strfreev(mgr.others);
+	mgr.others = g_strdupv((char **)(uintptr_t)subtypes);
+	set_foreign();
+}
+
 int runner_start(const struct runner_limits *limits, const char *const *foreign)
 {
 	size_t n = runner_registry_count(), served = 0;
@@ -358,9 +385,8 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	mgr.lib = tcmulib_initialize(handlers, served);
 	if (!mgr.lib)
 		return errno ? -errno : -EIO;
-	if (foreign &&
-	    tcmulib_set_foreign(mgr.lib, foreign, g_strv_length((char **)(uintptr_t)foreign)))
-		return -ENOMEM;
+	mgr.foreign = g_strdupv((char **)(uintptr_t)foreign);
+	set_foreign();
 	mgr.lib_source = g_unix_fd_add(tcmulib_get_master_fd(mgr.lib), G_IO_IN, lib_ready, NULL);
 	return 0;
 }

@@ -66,9 +66,9 @@ static void crash_as(const char *path)
 }
 
 /* 0, or -EIO where that is wanted. */
-static int act(struct tcmu_device *dev, const char *name)
+static int act_at(const char *cfgstring, const char *name)
 {
-	const char *base = strchr(tcmu_dev_get_cfgstring(dev), '/') + 1;
+	const char *base = strchr(cfgstring, '/') + 1;
 	char hold[512], fail[512], crash[512];
 
 	snprintf(hold, sizeof(hold), "%s.hold-%s", base, name);
@@ -79,6 +79,17 @@ static int act(struct tcmu_device *dev, const char *name)
 	wait_while(hold);
 	note(base, name, "ends");
 	return access(fail, F_OK) ? 0 : -EIO;
+}
+
+static int act(struct tcmu_device *dev, const char *name)
+{
+	return act_at(tcmu_dev_get_cfgstring(dev), name);
+}
+
+static bool slow_check_config(const char *cfgstring, char **reason)
+{
+	(void)reason;
+	return !act_at(cfgstring, "check");
 }
 
 /*
@@ -157,6 +168,7 @@ static struct tcmur_handler slow_handler = {
 	.subtype = "slow",
 	.cfg_desc = "slow/PATH of the files that lead it",
 	.nr_threads = 4,
+	.check_config = slow_check_config,
 	.open = slow_open,
 	.close = slow_close,
 	.reconfig = slow_reconfig,

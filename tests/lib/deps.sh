@@ -15,13 +15,13 @@ deps_build=(
 	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev liburing-dev
 )
 deps_test=(
-	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind
+	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind dbus-daemon
 	python3 procps util-linux
 )
 deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
-	libiscsi-bin open-iscsi iproute2 ddpt smartmontools xfsprogs btrfs-progs
+	libiscsi-bin open-iscsi iproute2 ddpt smartmontools xfsprogs btrfs-progs dbus-daemon dbus-bin
 )
 # The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
 deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What others may ask of the runner while it runs. Main thread. */
+#ifndef RUNNER_CONTROL_H
+#define RUNNER_CONTROL_H
+
+/* These subtypes are served by other processes, NULL at the end; replaces an earlier list. What --foreign says
+ * stays. Before runner_start() it is remembered. */
+void runner_leave_to_others(const char *const *subtypes);
+
+#endif
