@@ -5,44 +5,16 @@
 # message bus of its own. Sourced by tests/bench/vm.sh after
 # tests/bench/lib.sh.
 
+. "$TCMU_SRC/tests/vm/bus.sh"
+
 peer_dir=/run/peer
 peer_lib=usr/lib/x86_64-linux-gnu
-
-peer_bus_begin()
-{
-	mkdir -p /run/dbus
-	cat >"$peer_dir/bus.conf" <<EOF
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/>
-    <allow send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-  </policy>
-  <include>$TCMU_VM_PEER/etc/dbus-1/system.d/tcmu-runner.conf</include>
-</busconfig>
-EOF
-	dbus-daemon --config-file="$peer_dir/bus.conf" --nofork --nopidfile >"$peer_dir/bus.log" 2>&1 </dev/null &
-	peer_bus=$!
-	wait_for 30 test -S /run/dbus/system_bus_socket || fail "the message bus does not start: $(cat "$peer_dir/bus.log")"
-}
 
 # Its name on the bus is there once it serves.
 peer_is_ready()
 {
 	kill -0 "$daemon_pid" 2>/dev/null || return 0
-	dbus-send --system --print-reply=literal --dest=org.freedesktop.DBus / \
-		org.freedesktop.DBus.NameHasOwner string:org.kernel.TCMUService1 2>/dev/null | grep -q 'true$'
+	bus_has org.kernel.TCMUService1
 }
 
 # start_peer: only the handler qcow, which also serves raw images; the others are not for
@@ -50,7 +22,6 @@ peer_is_ready()
 start_peer()
 {
 	[ -n "${TCMU_VM_PEER:-}" ] || fail "Debian's tcmu-runner could not be downloaded"
-	need dbus-daemon dbus-send
 	mkdir -p "$peer_dir/handlers" "$peer_dir/log" /etc/tcmu
 	cp "$TCMU_VM_PEER/etc/tcmu/tcmu.conf" /etc/tcmu/
 	cp "$TCMU_VM_PEER/$peer_lib/tcmu-runner/handler_qcow.so" "$peer_dir/handlers/"
@@ -58,7 +29,7 @@ start_peer()
 	warm cat "$TCMU_VM_PEER/usr/bin/tcmu-runner" "$peer_dir"/handlers/*
 	warm dbus-send --help
 	warm dbus-daemon --version
-	peer_bus_begin
+	bus_begin "$TCMU_VM_PEER/etc/dbus-1/system.d/tcmu-runner.conf"
 	LD_LIBRARY_PATH=$TCMU_VM_PEER/$peer_lib "$TCMU_VM_PEER/usr/bin/tcmu-runner" \
 		--handler-path "$peer_dir/handlers" --tcmu-log-dir "$peer_dir/log" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
@@ -72,6 +43,5 @@ stop_peer()
 	kill -TERM "$daemon_pid"
 	wait_for 30 daemon_gone || fail "Debian's tcmu-runner runs on 30 s after SIGTERM"
 	daemon_pid=''
-	kill -TERM "$peer_bus"
-	wait "$peer_bus" 2>/dev/null || :
+	bus_end
 }

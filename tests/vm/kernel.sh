@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Debian's stock kernel, unpacked into a cache and never installed, and so are
-# rtslib and another tcmu-runner; the initramfs that gets a guest from it to the host's files; and the
+# rtslib, targetcli and another tcmu-runner; the initramfs that gets a guest from it to the host's files; and the
 # question whether KVM works. Sourced by tests/vm/run.
 
 vm_cache=${TCMU_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmu-runner/vm}
@@ -119,6 +119,15 @@ fetch_rtslib()
 {
 	! fetch_unpacked rtslib python3-rtslib-fb python3-pyudev python3-six ||
 		export TCMU_VM_RTSLIB=$vm_cache/rtslib/usr/lib/python3/dist-packages
+}
+
+# fetch_targetcli: exports TCMU_VM_TARGETCLI, the root of targetcli and what it needs of
+# Python. Not installed either.
+fetch_targetcli()
+{
+	! fetch_unpacked targetcli targetcli-fb python3-configshell-fb python3-rtslib-fb python3-pyudev python3-six \
+		python3-urwid python3-pyparsing python3-gi gir1.2-glib-2.0 libgirepository-1.0-1 ||
+		export TCMU_VM_TARGETCLI=$vm_cache/targetcli
 }
 
 # fetch_peer: exports TCMU_VM_PEER, the root of Debian's package of tcmu-runner 1.5, to
