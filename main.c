@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -10,6 +11,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/reload.h"
 #include "daemon/system.h"
 #include "daemon/upgrade.h"
 #include "dbus/service.h"
@@ -59,6 +61,7 @@ static gboolean on_hangup(gpointer arg)
 {
 	(void)arg;
 	daemon_log_reopen();
+	daemon_reload_now();
 	return G_SOURCE_CONTINUE;
 }
 
@@ -145,18 +148,24 @@ static int serve(const struct daemon_options *opt, int lock)
 	return status;
 }
 
+/* There is no log yet. */
+static void say_early(const char *sentence)
+{
+	fprintf(stderr, "tcmu-runner: error: %s\n", sentence);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon_options opt;
 	int ret, lock, status = EXIT_FAILURE;
 
 	daemon_upgrade_init(argv);
-	ret = daemon_options_parse(&opt, argc, argv);
+	ret = daemon_options_parse(&opt, argc, argv, NULL, say_early);
 	if (ret) {
 		daemon_options_free(&opt);
 		return ret > 0 ? EXIT_SUCCESS : 2;
 	}
-	if (!daemon_log_open(opt.log_dir, opt.debug)) {
+	if (!daemon_log_open(opt.log_dir, opt.log_level)) {
 		lock = daemon_lock(opt.lock_path);
 		if (lock >= 0) {
 			signal(SIGPIPE, SIG_IGN);
@@ -168,7 +177,9 @@ int main(int argc, char **argv)
 			daemon_limit_nofile(opt.nofile);
 			daemon_io_flusher();
 			daemon_load_module();
+			daemon_reload_watch(&opt, argc, argv);
 			status = serve(&opt, lock);
+			daemon_reload_end();
 			runner_registry_free();
 			g_main_loop_unref(loop);
 			close(lock);

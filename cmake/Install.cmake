@@ -22,3 +22,16 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/tcmu-config-version.cmake
 	COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/tcmu-config.cmake ${CMAKE_BINARY_DIR}/tcmu-config-version.cmake
 	DESTINATION ${package_dir})
+
+# The administrator's configuration is not overwritten.
+configure_file(tcmu.conf.in ${CMAKE_BINARY_DIR}/tcmu.conf @ONLY)
+install(CODE "
+	set(dir \"${CMAKE_INSTALL_FULL_SYSCONFDIR}/tcmu\")
+	if(NOT CMAKE_INSTALL_PREFIX STREQUAL \"${CMAKE_INSTALL_PREFIX}\") # cmake --install --prefix
+		set(dir \"\${CMAKE_INSTALL_PREFIX}/etc/tcmu\")
+	endif()
+	if(EXISTS \"\$ENV{DESTDIR}\${dir}/tcmu.conf\")
+		message(STATUS \"Left as it is: \$ENV{DESTDIR}\${dir}/tcmu.conf\")
+	else()
+		file(INSTALL DESTINATION \"\${dir}\" TYPE FILE FILES \"${CMAKE_BINARY_DIR}/tcmu.conf\")
+	endif()")

@@ -65,9 +65,9 @@ static int open_file(void)
 	return open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 }
 
-int daemon_log_open(const char *dir, bool debug)
+int daemon_log_open(const char *dir, enum tcmu_log_level level)
 {
-	tcmu_set_log_level(debug ? TCMU_LOG_DEBUG : TCMU_LOG_INFO);
+	tcmu_set_log_level(level);
 	tcmu_set_log_sink(sink, NULL);
 	if (!dir)
 		return 0;

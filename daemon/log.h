@@ -3,10 +3,10 @@
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H
 
-#include <stdbool.h>
+#include "libtcmu.h"
 
 /* dir may be NULL. 0 or -errno (said on stderr). */
-int daemon_log_open(const char *dir, bool debug);
+int daemon_log_open(const char *dir, enum tcmu_log_level level);
 /* For SIGHUP, after logrotate has moved the file away. */
 void daemon_log_reopen(void);
 void daemon_log_close(void);

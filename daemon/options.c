@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/config.h"
+#include "daemon/settings.h"
+
 #define NOFILE_DEFAULT 1000000 /* one descriptor per LUN and one or more per backing */
 
 static const char description[] =
@@ -15,79 +18,68 @@ static const char description[] =
 	"program\n"
 	"file anew, as the same process.";
 
-static bool check(struct daemon_options *opt)
+/* What was given as a number, and is one, but not in its range. */
+static bool check_numbers(struct daemon_options *opt)
 {
-	if (opt->nofile < 64) {
-		fprintf(stderr, "tcmu-runner: --nofile=%d is too few: give at least 64\n",
-			opt->nofile);
+	for (size_t i = 0; i < daemon_numbers_count; i++) {
+		const struct daemon_number *n = &daemon_numbers[i];
+		int value = *daemon_number_in(n, opt);
+		g_autofree char *option = NULL;
+
+		if (value >= n->min && value <= n->max)
+			continue;
+		option = g_strdelimit(g_strdup(n->key), "_", '-');
+		fprintf(stderr, "tcmu-runner: --%s=%d: give %s\n", option, value, n->wants);
 		return false;
-	}
-	if ((int)opt->limits.open_sec < 1 || (int)opt->limits.stop_sec < 1) {
-		fprintf(stderr, "tcmu-runner: a time-out is given in whole seconds, from 1\n");
-		return false;
-	}
-	if ((int)opt->limits.gather_usec < 0 || opt->limits.gather_usec > 1000000) {
-		fprintf(stderr, "tcmu-runner: --gather=%d: give microseconds, from 0 to 1000000\n",
-			(int)opt->limits.gather_usec);
-		return false;
-	}
-	if ((int)opt->limits.spin_usec < 0 || opt->limits.spin_usec > 1000) {
-		fprintf(stderr, "tcmu-runner: --spin=%d: give microseconds, from 0 to 1000\n",
-			(int)opt->limits.spin_usec);
-		return false;
-	}
-	if (opt->limits.nice < -20 || opt->limits.nice > 19) {
-		fprintf(stderr, "tcmu-runner: --nice=%d: give a nice value, from -20 to 19\n",
-			opt->limits.nice);
-		return false;
-	}
-	for (char **subtype = opt->foreign; subtype && *subtype; subtype++) {
-		if (!**subtype || strchr(*subtype, '/')) {
-			fprintf(stderr,
-				"tcmu-runner: --foreign=%s: a subtype is what a config string has "
-				"before its first '/'\n",
-				*subtype);
-			return false;
-		}
 	}
 	return true;
 }
 
-static bool set_engine(struct daemon_options *opt, const char *engine)
+static bool check_given(const char *option, const char *value, const char *wants)
 {
-	static const char *const names[] = {
-		[RUNNER_ENGINE_URING] = "io_uring",
-		[RUNNER_ENGINE_WORKERS] = "workers",
-	};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (!engine || !strcmp(engine, names[i])) {
-			opt->limits.engine = (enum runner_engine)i;
-			return true;
-		}
-	}
-	fprintf(stderr, "tcmu-runner: --engine=%s: there are io_uring and workers\n", engine);
-	return false;
+	if (wants)
+		fprintf(stderr, "tcmu-runner: --%s=%s: give %s\n", option, value, wants);
+	return !wants;
 }
 
-int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
+/* The command line itself; strings are NULL and lists empty where it has none. */
+struct given {
+	gboolean version, debug, check;
+	char *engine, *config_path, *log_dir, *handler_path, *lock_path, *crash_path, **foreign;
+};
+
+static void given_free(struct given *g)
 {
-	gboolean version = FALSE, debug = FALSE;
-	g_autofree char *engine = NULL;
+	g_free(g->engine);
+	g_free(g->config_path);
+	g_free(g->log_dir);
+	g_free(g->handler_path);
+	g_free(g->lock_path);
+	g_free(g->crash_path);
+	g_strfreev(g->foreign);
+}
+
+/* Numbers go into *opt. 0 or -1. */
+static int parse_line(struct daemon_options *opt, struct given *g, int argc, char **argv)
+{
 	const GOptionEntry entries[] = {
-		{ "debug", 'd', 0, G_OPTION_ARG_NONE, &debug, "Say more", NULL },
+		{ "debug", 'd', 0, G_OPTION_ARG_NONE, &g->debug, "Say more", NULL },
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &g->config_path,
+		  "Read PATH (default " TCMU_CONFIG_PATH ")", "PATH" },
+		{ "check-config", 0, 0, G_OPTION_ARG_NONE, &g->check,
+		  "Only say what is wrong with that file", NULL },
 		{ "nofile", 'f', 0, G_OPTION_ARG_INT, &opt->nofile,
 		  "Limit of open files (default 1000000)", "N" },
-		{ "tcmu-log-dir", 'l', 0, G_OPTION_ARG_FILENAME, &opt->log_dir,
+		{ "tcmu-log-dir", 'l', 0, G_OPTION_ARG_FILENAME, &g->log_dir,
 		  "Write DIR/tcmu-runner.log too", "DIR" },
-		{ "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
-		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &opt->handler_path,
+		{ "version", 'V', 0, G_OPTION_ARG_NONE, &g->version, "Print the version", NULL },
+		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &g->handler_path,
 		  "Load handlers from DIR (default " TCMU_HANDLER_PATH ")", "DIR" },
-		{ "foreign", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opt->foreign,
+		{ "foreign", 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->foreign,
 		  "Leave devices of this subtype to another daemon; may be repeated", "SUBTYPE" },
-		{ "lock-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->lock_path,
+		{ "lock-file", 0, 0, G_OPTION_ARG_FILENAME, &g->lock_path,
 		  "Only one daemon runs per PATH (default /run/tcmu.lock)", "PATH" },
-		{ "crash-file", 0, 0, G_OPTION_ARG_FILENAME, &opt->crash_path,
+		{ "crash-file", 0, 0, G_OPTION_ARG_FILENAME, &g->crash_path,
 		  "Remember in PATH which device ended the daemon (default: the lock file's path "
 		  "and "
 		  "\".crashes\")",
@@ -95,7 +87,7 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ "open-timeout", 0, 0, G_OPTION_ARG_INT, &opt->limits.open_sec,
 		  "Refuse a storage object whose handler needs longer to open (default 60)",
 		  "SEC" },
-		{ "engine", 0, 0, G_OPTION_ARG_STRING, &engine,
+		{ "engine", 0, 0, G_OPTION_ARG_STRING, &g->engine,
 		  "How handlers like 'file' do I/O: io_uring (default) or workers", "ENGINE" },
 		{ "gather", 0, 0, G_OPTION_ARG_INT, &opt->limits.gather_usec,
 		  "Wait so long at most for commands to gather (default 5000; 0: never)", "USEC" },
@@ -110,10 +102,30 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 		{ 0 },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- SCSI targets in user space");
+	g_autofree char **args = g_memdup2(argv, sizeof(*argv) * ((size_t)argc + 1));
 	g_autoptr(GError) error = NULL;
+	char **rest = args;
 
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_description(context, description);
+	if (!g_option_context_parse(context, &argc, &rest, &error)) {
+		fprintf(stderr, "tcmu-runner: %s; see tcmu-runner --help\n", error->message);
+		return -1;
+	}
+	if (argc > 1) {
+		fprintf(stderr, "tcmu-runner: '%s' is not an option; see tcmu-runner --help\n",
+			rest[1]);
+		return -1;
+	}
+	return 0;
+}
+
+static void set_defaults(struct daemon_options *opt)
+{
 	*opt = (struct daemon_options) {
+		.log_level = TCMU_LOG_INFO,
 		.nofile = NOFILE_DEFAULT,
+		.handler_path = g_strdup(TCMU_HANDLER_PATH),
 		.limits = { .open_sec = 60,
 			    .close_sec = 5,
 			    .stop_sec = 30,
@@ -121,37 +133,83 @@ int daemon_options_parse(struct daemon_options *opt, int argc, char **argv)
 			    .spin_usec = 20,
 			    .nice = 0 },
 	};
-	g_option_context_add_main_entries(context, entries, NULL);
-	g_option_context_set_description(context, description);
-	if (!g_option_context_parse(context, &argc, &argv, &error)) {
-		fprintf(stderr, "tcmu-runner: %s; see tcmu-runner --help\n", error->message);
-		return -1;
+}
+
+static void take(char **field, char **given)
+{
+	if (!*given)
+		return;
+	g_free(*field);
+	*field = g_steal_pointer(given);
+}
+
+/* What the command line has beside numbers. */
+static bool set_given(struct daemon_options *opt, struct given *g)
+{
+	if (g->engine && !check_given("engine", g->engine, daemon_set_engine(opt, g->engine)))
+		return false;
+	if (g->foreign) {
+		g_autofree char *all = g_strjoinv(" --foreign=", g->foreign);
+
+		if (!check_given("foreign", all, daemon_set_foreign(opt, g->foreign)))
+			return false;
 	}
-	if (argc > 1) {
-		fprintf(stderr, "tcmu-runner: '%s' is not an option; see tcmu-runner --help\n",
-			argv[1]);
-		return -1;
-	}
-	if (version) {
-		/* Programs parse the last word as X.Y.Z. */
-		printf("tcmu-runner " TCMU_VERSION "\n");
-		return 1;
-	}
-	if (!check(opt) || !set_engine(opt, engine))
-		return -1;
-	opt->debug = debug;
-	if (!opt->handler_path)
-		opt->handler_path = g_strdup(TCMU_HANDLER_PATH);
+	if (g->debug)
+		opt->log_level = TCMU_LOG_DEBUG;
+	take(&opt->log_dir, &g->log_dir);
+	take(&opt->handler_path, &g->handler_path);
+	take(&opt->lock_path, &g->lock_path);
+	take(&opt->crash_path, &g->crash_path);
 	if (!opt->lock_path)
 		opt->lock_path = g_strdup("/run/tcmu.lock");
 	if (!opt->crash_path)
 		opt->crash_path = g_strconcat(opt->lock_path, ".crashes", NULL);
 	opt->limits.blame_file = opt->crash_path;
-	return 0;
+	return true;
+}
+
+static int parse_all(struct daemon_options *opt, struct given *g, int argc, char **argv,
+		     const struct daemon_options *running, void (*say)(const char *sentence))
+{
+	struct given again = { 0 };
+	int ret;
+
+	if (parse_line(opt, g, argc, argv))
+		return -1;
+	if (g->version) {
+		/* Programs parse the last word as X.Y.Z. */
+		printf("tcmu-runner " TCMU_VERSION "\n");
+		return 1;
+	}
+	daemon_options_free(opt);
+	set_defaults(opt);
+	opt->config_path = g_strdup(g->config_path ? g->config_path : TCMU_CONFIG_PATH);
+	ret = daemon_config_read(opt, running, opt->config_path, g->config_path, say);
+	if (g->check)
+		return ret ? -1 : 1;
+	if (ret < 0 && running)
+		return ret;
+	/* Once more, now on top of the file. */
+	ret = parse_line(opt, &again, argc, argv);
+	given_free(&again);
+	return ret || !check_numbers(opt) || !set_given(opt, g) ? -1 : 0;
+}
+
+int daemon_options_parse(struct daemon_options *opt, int argc, char **argv,
+			 const struct daemon_options *running, void (*say)(const char *sentence))
+{
+	struct given g = { 0 };
+	int ret;
+
+	set_defaults(opt);
+	ret = parse_all(opt, &g, argc, argv, running, say);
+	given_free(&g);
+	return ret;
 }
 
 void daemon_options_free(struct daemon_options *opt)
 {
+	g_free(opt->config_path);
 	g_free(opt->log_dir);
 	g_free(opt->handler_path);
 	g_free(opt->lock_path);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line. */
+/* The command line, on top of the configuration file. */
 #ifndef DAEMON_OPTIONS_H
 #define DAEMON_OPTIONS_H
 
 #include <stdbool.h>
 
+#include "libtcmu.h"
 #include "runner/manager.h"
 
 struct daemon_options {
-	bool debug;
+	char *config_path;
+	enum tcmu_log_level log_level;
 	int nofile;         /* RLIMIT_NOFILE */
 	char *log_dir;      /* NULL: messages go to stderr only */
 	char *handler_path; /* directory */
@@ -18,8 +20,13 @@ struct daemon_options {
 	struct runner_limits limits;
 };
 
-/* 0: go on; 1: everything was said (--help, --version), exit 0; -1: a mistake was said, exit 2. */
-int daemon_options_parse(struct daemon_options *opt, int argc, char **argv);
+/*
+ * 0: go on; 1: everything was said (--help, --version, --check-config without a mistake), exit 0; -1: a mistake on
+ * the command line was said, exit 2. A mistake in the file is told by say() and leaves what running has, or the
+ * default where that is NULL. argv is not changed.
+ */
+int daemon_options_parse(struct daemon_options *opt, int argc, char **argv,
+			 const struct daemon_options *running, void (*say)(const char *sentence));
 void daemon_options_free(struct daemon_options *opt);
 
 #endif

@@ -7,4 +7,9 @@
  * stays. Before runner_start() it is remembered. */
 void runner_leave_to_others(const char *const *subtypes);
 
+struct runner_limits;
+
+/* open_sec, close_sec and stop_sec from now on, for what begins then. The rest is not looked at. */
+void runner_set_limits(const struct runner_limits *limits);
+
 #endif

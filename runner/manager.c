@@ -351,6 +351,13 @@ void runner_leave_to_others(const char *const *subtypes)
 	set_foreign();
 }
 
+void runner_set_limits(const struct runner_limits *limits)
+{
+	mgr.limits.open_sec = limits->open_sec;
+	mgr.limits.close_sec = limits->close_sec;
+	mgr.limits.stop_sec = limits->stop_sec;
+}
+
 int runner_start(const struct runner_limits *limits, const char *const *foreign)
 {
 	size_t n = runner_registry_count(), served = 0;
