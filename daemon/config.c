@@ -15,7 +15,7 @@
 
 struct reading {
 	const char *path;
-	char *text; /* as it is in the file */
+	const char *text; /* as it is in the file */
 	struct daemon_options *opt;
 	const struct daemon_options *old;
 	void (*say)(const char *sentence);
@@ -145,7 +145,7 @@ static void set_all(struct reading *r, GKeyFile *file)
 
 	for (char **key = keys; key && *key; key++) {
 		g_autofree char *value = g_key_file_get_value(file, GROUP, *key, NULL);
-		size_t len = strlen(value);
+		size_t len = strlen(g_strchomp(value));
 
 		if (len > 1 && value[0] == '"' && value[len - 1] == '"') {
 			memmove(value, value + 1, len - 2);
@@ -199,25 +199,32 @@ static bool parse(struct reading *r)
 	return true;
 }
 
+int daemon_config_parse(struct daemon_options *opt, const struct daemon_options *old,
+			const char *path, const char *text, size_t len,
+			void (*say)(const char *sentence))
+{
+	g_autofree char *copy = g_strndup(text, len);
+	struct reading r = { .path = path, .text = copy, .opt = opt, .old = old, .say = say };
+
+	if (len > FILE_MAX || memchr(text, '\0', len) || !g_utf8_validate(copy, -1, NULL)) {
+		complain(&r, 0, "this is no text in UTF-8 of up to %d bytes", FILE_MAX);
+		return -EINVAL;
+	}
+	return parse(&r) ? r.wrong : -EINVAL;
+}
+
 int daemon_config_read(struct daemon_options *opt, const struct daemon_options *old,
 		       const char *path, bool required, void (*say)(const char *sentence))
 {
-	struct reading r = { .path = path, .opt = opt, .old = old, .say = say };
 	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL, *sentence = NULL;
 	gsize len;
-	bool good;
 
-	if (!g_file_get_contents(path, &r.text, &len, &error)) {
-		if (!required && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-			return 0;
-		complain(&r, 0, "%s", error->message);
-		return -EIO;
-	}
-	good = len <= FILE_MAX && !memchr(r.text, '\0', len) && g_utf8_validate(r.text, -1, NULL);
-	if (!good)
-		complain(&r, 0, "this is no text in UTF-8 of up to %d bytes", FILE_MAX);
-	else
-		good = parse(&r);
-	g_free(r.text);
-	return good ? r.wrong : -EINVAL;
+	if (g_file_get_contents(path, &text, &len, &error))
+		return daemon_config_parse(opt, old, path, text, len, say);
+	if (!required && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		return 0;
+	sentence = g_strdup_printf("%s: %s", path, error->message);
+	say(sentence);
+	return -EIO;
 }

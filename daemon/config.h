@@ -12,5 +12,9 @@
  */
 int daemon_config_read(struct daemon_options *opt, const struct daemon_options *old,
 		       const char *path, bool required, void (*say)(const char *sentence));
+/* The same with its text, of len bytes; path is what it is called in sentences. */
+int daemon_config_parse(struct daemon_options *opt, const struct daemon_options *old,
+			const char *path, const char *text, size_t len,
+			void (*say)(const char *sentence));
 
 #endif
