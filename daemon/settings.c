@@ -23,7 +23,9 @@ const char *daemon_set_number(const struct daemon_number *n, struct daemon_optio
 {
 	gint64 number;
 
-	if (!g_ascii_string_to_signed(value, 10, n->min, n->max, &number, NULL))
+	/* GLib lets white space that is not ASCII's idea of it through in front. */
+	if ((!g_ascii_isdigit(*value) && *value != '-' && *value != '+') ||
+	    !g_ascii_string_to_signed(value, 10, n->min, n->max, &number, NULL))
 		return n->wants;
 	*daemon_number_in(n, opt) = (int)number;
 	return NULL;
