@@ -8,6 +8,7 @@
 #	iscsi_target STORAGE-OBJECT
 #	suite LABEL [TESTS...]
 #	iscsi_target_end
+#	iscsi_login, iscsi_forget: this kernel as the initiator
 #	conformance_lun LABEL OPTIONS SIZE [TESTS [key=value...]]
 #	conformance_units [OPTIONS-FOR-WRITE-ATOMIC]
 #	judge VARIANT LEAST LABEL...
@@ -78,6 +79,38 @@ iscsi_on_exit()
 	fi
 	(exit "$status")
 	on_exit
+}
+
+iscsi_disk()
+{
+	local dev
+	for dev in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
+		[ -e "$dev" ] || return 1
+		REMOTE=/dev/${dev##*/}
+	done
+	[ -b "$REMOTE" ] && [ "$(blockdev --getsize64 "$REMOTE")" -gt 0 ]
+}
+
+# iscsi_login: sets REMOTE to the disk. iscsistart is the part of open-iscsi that needs
+# no database. On a slow machine a ping that is answered late would end the session.
+iscsi_login()
+{
+	modprobe iscsi_tcp
+	iscsistart -i iqn.2003-01.org.linux-iscsi.tcmu:initiator -t "$iqn" -g 1 -a 127.0.0.1 -p 3260 \
+		-P node.session.timeo.replacement_timeout=300 \
+		-P 'node.conn[0].timeo.noop_out_interval=0' -P 'node.conn[0].timeo.noop_out_timeout=0' \
+		>"$TCMU_RESULTS/$script_name.login.out" 2>&1 </dev/null ||
+		fail "cannot log in: $(cat "$TCMU_RESULTS/$script_name.login.out")"
+	wait_for 30 iscsi_disk || fail "no disk over iSCSI after 30 s"
+}
+
+# iscsi_forget: the initiator's disk, before the target ends.
+iscsi_forget()
+{
+	local session
+	for session in /sys/class/iscsi_session/session*; do
+		echo 1 >"$session/device/target"*/*/delete || fail "the iSCSI disk cannot be removed"
+	done
 }
 
 suite_log() { echo "$TCMU_RESULTS/$script_name.$1.suite"; }

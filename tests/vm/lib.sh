@@ -107,6 +107,17 @@ wait_for()
 	done
 }
 
+now_ms() { now=$((${EPOCHREALTIME/./} / 1000)); }
+
+# done_on DISK: I/Os that have ended.
+done_on() { awk '{ print $1 + $5 }' "/sys/block/${1##*/}/stat"; }
+
+# goes_on DISK COUNT: more than so many.
+goes_on() { [ "$(done_on "$1")" -gt "$2" ]; }
+
+# stuck [NAMES]: what sleeps uninterruptibly of those that write to configfs, and of these.
+stuck() { sed -n "s/^[0-9]* (\(bash\|rm\|rmdir\|mkdir\|ln${1:+\|$1}\)) D .*/&/p" /proc/[0-9]*/stat 2>/dev/null; }
+
 # --- the daemon -------------------------------------------------------------
 
 load_modules()

@@ -24,8 +24,6 @@ mkdir -p /run/handlers "$slow"
 cp "$handlers_dir/handler_file.so" "$slow_handler" /run/handlers
 handlers_dir=/run/handlers
 
-now_ms() { now=$((${EPOCHREALTIME/./} / 1000)); }
-
 # took WHAT LEAST MOST: seconds since `begin`; both are generous.
 took()
 {
@@ -47,8 +45,6 @@ wait_came_to() { wait_for 20 came_to "$1" "$2" || fail "$1: '$2' was not reached
 device_threads() { grep -lsx tcmu-device "/proc/$daemon_pid/task"/*/comm | wc -l; }
 threads_are() { [ "$(device_threads)" -eq "$1" ]; }
 
-# stuck: what sleeps uninterruptibly of those that write to configfs.
-stuck() { sed -n 's/^[0-9]* (\(bash\|rm\|rmdir\|mkdir\|ln\)) D .*/&/p' /proc/[0-9]*/stat 2>/dev/null; }
 none_stuck() { [ -z "$(stuck)" ]; }
 
 # written_to FILE: 2 MiB of it are there, which fio has not read back yet.
