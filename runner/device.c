@@ -87,7 +87,7 @@ static void end_helpers(struct runner_dev *rdev)
 void runner_dev_free(struct runner_dev *rdev)
 {
 	if (rdev->has_thread)
-		pthread_join(rdev->thread, NULL); /* which has joined its helpers */
+		runner_thread_join(rdev->thread); /* which has joined its helpers */
 	else
 		end_helpers(rdev);
 	runner_idle_fini(rdev);
@@ -283,7 +283,7 @@ static void set_nice(void)
 
 static void *device_main(void *arg)
 {
-	struct runner_dev *rdev = arg;
+	struct runner_dev *rdev = ((struct runner_thread *)arg)->arg;
 	int err;
 
 	pthread_setname_np(pthread_self(), "tcmu-device");
@@ -328,7 +328,7 @@ int runner_dev_start(struct runner_dev *rdev)
 	int ret = init_fds(rdev);
 
 	if (!ret)
-		ret = -pthread_create(&rdev->thread, NULL, device_main, rdev);
+		ret = runner_thread_start(&rdev->thread, device_main, rdev, RUNNER_STACK_DEVICE);
 	if (ret)
 		close_fds(rdev);
 	rdev->has_thread = !ret;

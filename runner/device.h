@@ -167,7 +167,7 @@ struct runner_dev {
 
 	/* Main thread. */
 	struct list node;
-	pthread_t thread;
+	struct runner_thread *thread;
 	bool has_thread;
 	bool leaving;   /* told to stop: its config string may come again before it has closed */
 	guint deadline; /* GLib source of the pending reply */

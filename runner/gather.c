@@ -112,7 +112,7 @@ static bool have_helper(struct runner_gather *g)
 	if (g->helper && !atomic_load(&g->end))
 		return true;
 	join_helper(g);
-	return !runner_thread_start(&g->helper, helper_main, g);
+	return !runner_thread_start(&g->helper, helper_main, g, RUNNER_STACK_HELPER);
 }
 
 /* True when the processor was idle in time. */

@@ -4,35 +4,38 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define GUARD   (64 * 1024)   /* whole pages, of whatever size they are */
-#define STACK   (1024 * 1024) /* a handler's callback runs on it, and ThreadSanitizer takes 900 KiB */
-#define MAPPING (GUARD + STACK)
+#define GUARD ((size_t)64 * 1024) /* whole pages, of whatever size they are */
 
-static void *mapping_of(struct runner_thread *t)
+static void unmap(struct runner_thread *t)
 {
-	return (char *)(t + 1) - MAPPING;
+	size_t bytes = t->mapping;
+
+	munmap((char *)(t + 1) - bytes, bytes);
 }
 
-int runner_thread_start(struct runner_thread **thread, void *(*run)(void *thread), void *arg)
+int runner_thread_start(struct runner_thread **thread, void *(*run)(void *thread), void *arg,
+			size_t stack)
 {
-	char *map = mmap(NULL, MAPPING, PROT_READ | PROT_WRITE,
+	char *map = mmap(NULL, GUARD + stack, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	struct runner_thread *t = (void *)(map + MAPPING - sizeof(*t));
+	struct runner_thread *t = (void *)(map + GUARD + stack - sizeof(*t));
 	pthread_attr_t attr;
 	int ret;
 
 	if (map == MAP_FAILED)
 		return -errno;
+	madvise(map, GUARD + stack, MADV_NOHUGEPAGE);
 	t->arg = arg;
+	t->mapping = GUARD + stack;
 	pthread_attr_init(&attr);
 	ret = mprotect(map, GUARD, PROT_NONE) ? -errno : 0;
 	if (!ret)
-		ret = -pthread_attr_setstack(&attr, map + GUARD, STACK - sizeof(*t));
+		ret = -pthread_attr_setstack(&attr, map + GUARD, stack - sizeof(*t));
 	if (!ret)
 		ret = -pthread_create(&t->id, &attr, run, t);
 	pthread_attr_destroy(&attr);
 	if (ret)
-		munmap(map, MAPPING);
+		unmap(t);
 	else
 		*thread = t;
 	return ret;
@@ -41,5 +44,5 @@ int runner_thread_start(struct runner_thread **thread, void *(*run)(void *thread
 void runner_thread_join(struct runner_thread *thread)
 {
 	pthread_join(thread->id, NULL);
-	munmap(mapping_of(thread), MAPPING);
+	unmap(thread);
 }

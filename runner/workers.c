@@ -128,7 +128,7 @@ void runner_workers_submit(struct runner_workers *w, struct runner_job *first,
 		pthread_cond_signal(&w->work);
 	while (start) {
 		struct runner_thread *thread;
-		int ret = runner_thread_start(&thread, worker_main, w);
+		int ret = runner_thread_start(&thread, worker_main, w, RUNNER_STACK_HELPER);
 
 		if (ret) {
 			tcmu_warn("cannot start a worker thread: %s; fewer of them will serve",

@@ -73,6 +73,8 @@ iscsi_on_exit()
 	# A child that is told to end before its exec runs this trap as well.
 	[ "$BASHPID" = "$$" ] || return
 	set +e
+	# Its commands would wait for the target to come back.
+	! daemon_alive || (iscsi_forget)
 	if ! iscsi_target_end; then
 		echo "FAIL: the iSCSI target could not be removed" >&2
 		[ "$status" != 0 ] && [ "$status" != 77 ] || status=1
@@ -109,7 +111,8 @@ iscsi_forget()
 {
 	local session
 	for session in /sys/class/iscsi_session/session*; do
-		echo 1 >"$session/device/target"*/*/delete || fail "the iSCSI disk cannot be removed"
+		[ ! -d "$session" ] || within 100 put "$(echo "$session/device/target"*/*/delete)" 1 ||
+			fail "the iSCSI disk cannot be removed"
 	done
 }
 

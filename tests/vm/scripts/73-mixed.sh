@@ -167,7 +167,7 @@ bad_begin()
 	case $1 in
 	error)
 		bad_becomes error
-		within 100 bad_reads && fail "a backend that fails can be read"
+		! within 100 bad_reads || fail "a backend that fails can be read"
 		;;
 	flakey) bad_becomes flakey "$loop" 0 1 1 ;;
 	hang) hang ;;
@@ -210,7 +210,7 @@ full()
 	local said
 	blkdiscard "${disk[thin]}"
 	! dd if=/dev/zero of=/mnt/small/ballast bs=64k status=none 2>/dev/null || fail "the file system does not fill up"
-	said=$(dd if=/dev/zero of="${disk[thin]}" bs=64k oseek=25M oflag=direct,seek_bytes count=80 2>&1) &&
+	! said=$(dd if=/dev/zero of="${disk[thin]}" bs=64k oseek=25M oflag=direct,seek_bytes count=80 2>&1) ||
 		fail "what has no space can be written"
 	assert_match dd "$said" 'No space left on device'
 	sleep "$1"
@@ -388,7 +388,7 @@ sample()
 	now=$(rest)
 	samples+=("$now")
 	all_samples+=("$now")
-	cp "/proc/$daemon_pid/smaps" "$TCMU_RESULTS/73-smaps.${#all_samples[@]}"
+	cat "/proc/$daemon_pid/task"/*/comm "/proc/$daemon_pid/smaps" >"$TCMU_RESULTS/73-rest.${#all_samples[@]}"
 	step "at rest: $now (kB of its own, kB of rings, descriptors, threads)"
 	[ -z "$(stuck "$stuck_too")" ] || fail "stuck: $(stuck "$stuck_too")"
 	kill -CONT "${load[@]}"
