@@ -353,15 +353,17 @@ none_in_flight()
 	done
 }
 
-# look: kB of memory of its own, kB of the kernel's rings and data areas that it has seen so
-# far, descriptors, threads.
+# look: kB of memory of its own, kB RSS, descriptors, threads. RSS has the pages of the
+# kernel's rings too, as far as they have been seen once, and of the programs as long as the
+# page cache has them. And io_uring keeps a thread for a device that once needed one.
 look()
 {
-	local fds=("/proc/$daemon_pid/fd"/*) tasks=("/proc/$daemon_pid/task"/*)
-	awk -v fds="${#fds[@]}" -v threads="${#tasks[@]}" '
-		/^[0-9a-f]+-/ { uio = /dev.uio/ }
-		/^Rss:/ { if (uio) rings += $2; else own += $2 }
-		END { print own, rings + 0, fds, threads }' "/proc/$daemon_pid/smaps"
+	local fds=("/proc/$daemon_pid/fd"/*) threads
+	threads=$(cat "/proc/$daemon_pid/task"/*/comm | grep -vc iou-wrk)
+	awk -v fds="${#fds[@]}" -v threads="$threads" '
+		/^Rss:/ { rss += $2 }
+		/^Anonymous:/ { own += $2 }
+		END { print own, rss, fds, threads }' "/proc/$daemon_pid/smaps"
 }
 
 # What a device does not use it gives back when it looks for the second time, every 5 s.
@@ -389,7 +391,7 @@ sample()
 	samples+=("$now")
 	all_samples+=("$now")
 	cat "/proc/$daemon_pid/task"/*/comm "/proc/$daemon_pid/smaps" >"$TCMU_RESULTS/73-rest.${#all_samples[@]}"
-	step "at rest: $now (kB of its own, kB of rings, descriptors, threads)"
+	step "at rest: $now (kB of its own, kB RSS, descriptors, threads)"
 	[ -z "$(stuck "$stuck_too")" ] || fail "stuck: $(stuck "$stuck_too")"
 	kill -CONT "${load[@]}"
 }
@@ -411,9 +413,9 @@ flat()
 			return n
 		}
 		{
-			own[NR] = $1; all[NR] = $1 + $2
+			own[NR] = $1; rss[NR] = $2
 			if ($1 > most) most = $1
-			if (all[NR] > most_all) most_all = all[NR]
+			if ($2 > most_rss) most_rss = $2
 			if (NR == 1) { fds = $3; threads = $4 }
 			if ($3 != fds || $4 != threads) unlike = 1
 		}
@@ -421,8 +423,8 @@ flat()
 			third = NR < 3 ? 1 : int(NR / 3)
 			begin = least(1, third); end = least(NR - third + 1, NR)
 			printf "%d samples; %d descriptors, %d threads%s; kB RSS first %d, most %d, last %d; ", \
-				NR, fds, threads, unlike ? ", not always" : "", all[1], most_all, all[NR]
-			printf "without the rings %d, %d, %d; least in the first third %d, in the last %d\n", \
+				NR, fds, threads, unlike ? ", not always" : "", rss[1], most_rss, rss[NR]
+			printf "of its own %d, %d, %d; least in the first third %d, in the last %d\n", \
 				own[1], most, own[NR], begin, end
 			exit unlike || end > begin + margin
 		}') || status=$?
