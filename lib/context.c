@@ -167,7 +167,7 @@ static int context_start(struct tcmulib_context *ctx)
 	if (ret)
 		return ret;
 	/* Writers that wait since before us are not in the scan, but for creations. */
-	ctx->check_at = tcmu_now_ms() + TCMU_GRACE_MS;
+	tcmu_context_check_later(ctx);
 	return tcmu_context_ready(ctx);
 }
 
@@ -277,7 +277,7 @@ static void do_timed(struct tcmulib_context *ctx)
 			tcmu_err("cannot look for devices: %s", strerror(-ret));
 			ctx->rescan_at = now + 1000;
 		} else {
-			ctx->check_at = now + TCMU_GRACE_MS;
+			tcmu_context_check_later(ctx);
 		}
 	}
 	if (ctx->check_at && now >= ctx->check_at)

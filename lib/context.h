@@ -35,6 +35,7 @@ struct tcmulib_context {
 	uint64_t check_at;  /* ms: look for writers that nobody answers; 0: no need */
 	bool seen_stuck;    /* the last look found one */
 	uint64_t rescan_at; /* ms: 0: no need */
+	bool said_blocked;  /* the last scan could not look at all devices, and has said so */
 	bool said_others;   /* ... and that it is left alone */
 	bool closed;
 

@@ -108,7 +108,9 @@ static void look_at(const struct tcmu_found *found, void *arg)
 	memcpy(ev.uio_name, found->uio_name, sizeof(ev.uio_name));
 	if (census->answered || !tcmu_foreign_event(census->ctx, &ev))
 		return;
-	if (tcmu_kernel_ops.inspect && tcmu_kernel_ops.inspect(census->ctx->kernel, &dev))
+	if (tcmu_kernel_ops.inspect)
+		tcmu_kernel_ops.inspect(census->ctx->kernel, &dev, 1);
+	if (dev.err)
 		return;
 	census->answered = dev.enabled && dev.awaits_replies;
 }
@@ -132,16 +134,15 @@ static void is_there(const struct tcmu_found *found, void *arg)
 bool tcmu_foreign_answered(struct tcmulib_context *ctx, const struct tcmu_event *ev)
 {
 	struct tcmu_found dev = { .minor = ev->minor };
-	int ret;
 
 	memcpy(dev.uio_name, ev->uio_name, sizeof(dev.uio_name));
 	switch (ev->type) {
 	case TCMU_EVENT_ADDED:
 		if (!tcmu_kernel_ops.inspect)
 			return false;
-		ret = tcmu_kernel_ops.inspect(ctx->kernel, &dev);
+		tcmu_kernel_ops.inspect(ctx->kernel, &dev, 1);
 		/* No such object, or it is just being removed (its directory blocks). */
-		return ret == -ENOENT || ret == -ETIMEDOUT || (!ret && dev.enabled);
+		return dev.err == -ENOENT || dev.err == -ETIMEDOUT || (!dev.err && dev.enabled);
 	case TCMU_EVENT_REMOVED: /* not by inspect(), which blocks if it is not */
 		return !tcmu_kernel_ops.scan(ctx->kernel, is_there, &dev) && !dev.enabled;
 	case TCMU_EVENT_RECONFIG:

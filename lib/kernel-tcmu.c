@@ -2,24 +2,19 @@
 /* The kernel as it is: netlink for events, uio for rings, configfs for attributes. */
 #include <dirent.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/configfs.h"
-#include "lib/device.h"
 #include "lib/kernel.h"
+#include "lib/looks.h"
 #include "lib/netlink.h"
 #include "lib/uio.h"
 #include "util/cleanup.h"
 
 #define TARGET_ROOT   "/sys/kernel/config/target"
 #define CONFIGFS_ROOT TARGET_ROOT "/core"
-
-struct look;
 
 /* Tasks that wait for a reply; 0 stands for a look that has not come back. */
 struct waiters {
@@ -29,7 +24,7 @@ struct waiters {
 
 struct tcmu_kernel {
 	struct tcmu_netlink *nl;
-	struct look *stuck;     /* looks into configfs that have not come back, newest first */
+	struct tcmu_looks looks;
 	struct waiters waiters; /* of the last kernel_waiter_stuck(), if that was true */
 };
 
@@ -41,6 +36,7 @@ static struct tcmu_kernel *kernel_open(void)
 
 	if (!k)
 		return NULL;
+	k->looks.root = CONFIGFS_ROOT;
 	k->nl = tcmu_netlink_open();
 	if (!k->nl) {
 		int saved = errno;
@@ -128,136 +124,16 @@ static int kernel_scan(struct tcmu_kernel *k,
 	return tcmu_uio_scan(scan_found, &scan);
 }
 
-/* A look into a device's configfs directory, on a thread of its own: while a REMOVED waits for its
- * answer the lookup sleeps uninterruptibly (configfs_rmdir() holds the directory's lock). */
-struct look {
-	struct look *next;
-	pthread_t thread;
-	char name[TCMU_UIO_NAME_MAX];
-	int ret;
-	uint64_t enabled;
-	uint64_t awaits;
-	uint64_t device_id;
-	uint64_t block_size, dev_size;
-};
-
-static int look_number(const struct look *look, const char *file, uint64_t *value)
+static void kernel_inspect(struct tcmu_kernel *k, struct tcmu_found *dev, size_t n)
 {
-	char path[TCMU_UIO_NAME_MAX + 64], text[32];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "%s/%s", look->name, file);
-	n = tcmu_configfs_read(CONFIGFS_ROOT, path, text, sizeof(text));
-	return n < 0 ? (int)n : tcmu_configfs_parse_u64(text, value);
-}
-
-/* What tcmu_device_new() would read, which must not be done on the master thread. */
-static void look_properties(struct look *look)
-{
-	char path[TCMU_UIO_NAME_MAX + 64], text[4096];
-
-	if (look_number(look, "attrib/hw_block_size", &look->block_size))
-		look->block_size = 0;
-	if (!look_number(look, "attrib/dev_size", &look->dev_size))
-		return;
-	look->dev_size = 0;
-	snprintf(path, sizeof(path), "%s/info", look->name); /* before Linux 4.15 */
-	if (tcmu_configfs_read(CONFIGFS_ROOT, path, text, sizeof(text)) >= 0)
-		tcmu_configfs_info_size(text, &look->dev_size);
-}
-
-static void *look_thread(void *arg)
-{
-	struct look *look = arg;
-
-	look->ret = look_number(look, "enable", &look->enabled);
-	/* The number that netlink calls DEVICE_ID (target_core_stat.c: target_stat_indx_show()). */
-	if (!look->ret)
-		look->ret = look_number(look, "statistics/scsi_dev/indx", &look->device_id);
-	if (!look->ret)
-		look_properties(look);
-	if (look_number(look, "attrib/nl_reply_supported", &look->awaits)) /* also: -1, never */
-		look->awaits = 0;
-	return NULL;
-}
-
-/* The program's signals are for the program's threads. */
-static int start_look(struct look *look)
-{
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = -pthread_create(&look->thread, NULL, look_thread, look);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
-static int kernel_inspect(struct tcmu_kernel *k, struct tcmu_found *dev)
-{
-	struct look *look = calloc(1, sizeof(*look));
-	struct timespec deadline;
-	const char *config;
-	size_t config_len;
-	int ret;
-
-	if (!look)
-		return -ENOMEM;
-	ret = tcmu_device_parse_name(dev->uio_name, look->name, sizeof(look->name), &config,
-				     &config_len);
-	if (!ret)
-		ret = start_look(look);
-	if (ret) {
-		free(look);
-		return ret;
-	}
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += 1;
-	if (pthread_timedjoin_np(look->thread, NULL, &deadline)) {
-		look->next = k->stuck;
-		k->stuck = look;
-		return -ETIMEDOUT;
-	}
-	ret = look->ret;
-	dev->enabled = look->enabled != 0;
-	dev->awaits_replies = look->awaits != 0;
-	dev->device_id = (uint32_t)look->device_id;
-	dev->block_size = look->block_size && look->block_size <= UINT32_MAX
-				  ? (uint32_t)look->block_size
-				  : TCMU_DEFAULT_BLOCK_SIZE;
-	dev->dev_size = look->dev_size;
-	free(look);
-	return ret;
-}
-
-/* Ends the looks that came back; true if one has not. */
-static bool look_is_stuck(struct tcmu_kernel *k)
-{
-	struct look **link = &k->stuck;
-
-	while (*link) {
-		struct look *look = *link;
-
-		if (pthread_tryjoin_np(look->thread, NULL)) {
-			link = &look->next;
-			continue;
-		}
-		*link = look->next;
-		free(look);
-	}
-	return k->stuck != NULL;
+	tcmu_looks_at(&k->looks, dev, n);
 }
 
 static void kernel_close(struct tcmu_kernel *k)
 {
 	if (!k)
 		return;
-	look_is_stuck(k);
-	while (k->stuck) { /* the thread still writes to it: leak it */
-		pthread_detach(k->stuck->thread);
-		k->stuck = k->stuck->next;
-	}
+	tcmu_looks_leave(&k->looks);
 	tcmu_netlink_close(k->nl);
 	free(k);
 }
@@ -320,7 +196,7 @@ static bool kernel_waiter_stuck(struct tcmu_kernel *k)
 	struct dirent *entry;
 	bool stuck;
 
-	if (look_is_stuck(k))
+	if (tcmu_looks_stuck(&k->looks))
 		add_waiter(&now, 0);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')

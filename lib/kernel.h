@@ -50,6 +50,7 @@ struct tcmu_found {
 	bool awaits_replies; /* the kernel waits for the answers to its events */
 	uint32_t block_size; /* hw_block_size, with dev_size; 0: not read */
 	uint64_t dev_size;   /* bytes */
+	int err;             /* inspect()'s */
 	char uio_name[TCMU_UIO_NAME_MAX];
 };
 
@@ -65,14 +66,14 @@ struct tcmu_kernel_ops {
 	/* The *_DONE that belongs to type. status 0 or -errno. */
 	int (*reply)(struct tcmu_kernel *k, enum tcmu_event_type type, uint32_t device_id,
 		     int status);
-	/* Calls found() for every TCMU device that exists. With inspect set, device_id and enabled
-	 * are left to it. */
+	/* Calls found() for every TCMU device that exists. With inspect set, all but minor and
+	 * uio_name is left to it. */
 	int (*scan)(struct tcmu_kernel *k, void (*found)(const struct tcmu_found *dev, void *arg),
 		    void *arg);
-	/* Fills in all but minor and uio_name, waiting a second at most: configfs blocks for a device
-	 * whose REMOVED is still to be answered. 0 or -errno (-ETIMEDOUT: then waiter_stuck() is true).
-	 * NULL: scan() has filled them in. */
-	int (*inspect)(struct tcmu_kernel *k, struct tcmu_found *dev);
+	/* Fills in all but minor and uio_name of n devices, waiting a second at most for all of them:
+	 * configfs blocks for a device whose REMOVED is still to be answered. What err says of one is
+	 * 0 or -errno (-ETIMEDOUT: then waiter_stuck() is true). NULL: scan() has filled them in. */
+	void (*inspect)(struct tcmu_kernel *k, struct tcmu_found *dev, size_t n);
 	/* Is a configfs writer in the kernel, waiting for a reply? After true only those count that
 	 * were waiting then too: true twice is one that waits since the first look. */
 	bool (*waiter_stuck)(struct tcmu_kernel *k);

@@ -9,6 +9,9 @@
 #include "lib/context.h"
 #include "lib/device.h"
 
+/* How many devices are looked at together; each takes a thread for a moment. */
+#define LOOKS_AT_ONCE 256
+
 struct scan_result {
 	struct tcmu_found *dev;
 	size_t count;
@@ -84,19 +87,10 @@ static bool is_known(struct tcmulib_context *ctx, uint32_t minor)
 	return known;
 }
 
-static void add_unknown(struct tcmulib_context *ctx, struct tcmu_found *found)
+static void add_unknown(struct tcmulib_context *ctx, const struct tcmu_found *found)
 {
 	struct tcmu_event ev = { .type = TCMU_EVENT_ADDED, .minor = found->minor };
 
-	if (tcmu_kernel_ops.inspect) {
-		int ret = tcmu_kernel_ops.inspect(ctx->kernel, found);
-
-		if (ret) {
-			tcmu_warn("%s: cannot look at it in configfs: %s", found->uio_name,
-				  strerror(-ret));
-			return;
-		}
-	}
 	ev.device_id = found->device_id;
 	ev.block_size = found->block_size;
 	ev.dev_size = found->dev_size;
@@ -105,19 +99,70 @@ static void add_unknown(struct tcmulib_context *ctx, struct tcmu_found *found)
 	tcmu_event_handle(ctx, &ev, found->enabled);
 }
 
+/* Those that we do not know go to the front; returns how many they are. */
+static size_t sort_out(struct tcmulib_context *ctx, struct tcmu_found *dev, size_t n)
+{
+	size_t unknown = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!is_known(ctx, dev[i].minor))
+			dev[unknown++] = dev[i];
+	}
+	return unknown;
+}
+
+/* Returns how many cannot be looked at, because they are being removed. */
+static unsigned int add_all(struct tcmulib_context *ctx, struct tcmu_found *dev, size_t n)
+{
+	unsigned int blocked = 0;
+
+	if (tcmu_kernel_ops.inspect)
+		tcmu_kernel_ops.inspect(ctx->kernel, dev, n);
+	for (size_t i = 0; i < n; i++) {
+		if (dev[i].err == -ETIMEDOUT)
+			blocked++;
+		else if (dev[i].err)
+			tcmu_warn("%s: cannot look at it in configfs: %s", dev[i].uio_name,
+				  strerror(-dev[i].err));
+		else
+			add_unknown(ctx, &dev[i]);
+	}
+	return blocked;
+}
+
+/* A removal that waits for an answer is ended by tcmu_context_check_waiters(), and the device with it;
+ * but it may have been the machine that was slow. */
+static void look_again(struct tcmulib_context *ctx, unsigned int blocked)
+{
+	if (blocked && !ctx->said_blocked)
+		tcmu_warn("%u devices cannot be looked at in configfs, as when they are being "
+			  "removed: trying again",
+			  blocked);
+	ctx->said_blocked = blocked;
+	if (blocked) {
+		ctx->rescan_at = tcmu_now_ms() + 1000;
+		tcmu_context_check_later(ctx);
+	}
+}
+
 int tcmu_context_scan(struct tcmulib_context *ctx)
 {
 	struct scan_result result = { 0 };
 	int ret = tcmu_kernel_ops.scan(ctx->kernel, add_found, &result);
+	unsigned int blocked = 0;
 
 	if (!ret && result.failed)
 		ret = -ENOMEM;
 	if (!ret) {
 		end_vanished(ctx);
-		for (size_t i = 0; i < result.count; i++) {
-			if (!is_known(ctx, result.dev[i].minor))
-				add_unknown(ctx, &result.dev[i]);
+		result.count = sort_out(ctx, result.dev, result.count);
+		for (size_t i = 0, n; i < result.count; i += n) {
+			n = result.count - i;
+			if (n > LOOKS_AT_ONCE)
+				n = LOOKS_AT_ONCE;
+			blocked += add_all(ctx, &result.dev[i], n);
 		}
+		look_again(ctx, blocked);
 	}
 	free(result.dev);
 	return ret;

@@ -94,16 +94,23 @@ static int k_scan(struct tcmu_kernel *k, void (*found)(const struct tcmu_found *
 	return 0;
 }
 
-static int k_inspect(struct tcmu_kernel *k, struct tcmu_found *dev)
+static void inspect_one(struct tcmu_found *dev)
 {
-	(void)k;
 	for (int i = 0; i < kernel.found_count; i++) {
 		if (kernel.found[i].minor == dev->minor) {
 			*dev = kernel.found[i];
-			return 0;
+			return;
 		}
 	}
-	return kernel.inspect_error;
+	dev->err = kernel.inspect_error;
+}
+
+static void k_inspect(struct tcmu_kernel *k, struct tcmu_found *dev, size_t n)
+{
+	(void)k;
+	kernel.inspections++;
+	for (size_t i = 0; i < n; i++)
+		inspect_one(&dev[i]);
 }
 
 static bool k_waiter_stuck(struct tcmu_kernel *k)

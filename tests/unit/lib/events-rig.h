@@ -29,6 +29,7 @@ struct noted_kernel {
 	bool stuck;
 	int others;        /* what other_listener() says */
 	int inspect_error; /* of a device that does not exist */
+	int inspections;   /* calls of inspect() */
 	int released;
 	int reply_error; /* what the next reply gets */
 	int kicks;

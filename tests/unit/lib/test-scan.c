@@ -147,6 +147,40 @@ static void the_slow_road_unblocks(void **state)
 	tcmulib_close(ctx);
 }
 
+/* As while they are being removed. They are looked at together, and later again: it may have been the machine
+ * that was slow. */
+static void who_cannot_be_looked_at(void **state)
+{
+	(void)state;
+	for (uint32_t minor = 1; minor <= 5; minor++) {
+		exists(minor, "test/", true);
+		kernel.found[minor - 1].err = minor == 3 ? 0 : -ETIMEDOUT;
+	}
+	start();
+	assert_int_equal(kernel.inspections, 1);
+	assert_int_equal(prog.added, 1);
+	assert_true(ctx->rescan_at);
+
+	kernel.found[1].err = 0;
+	ctx->rescan_at = 1;
+	event(TCMU_EVENT_ADDED, 3, "test/"); /* any turn */
+	turn();
+	assert_int_equal(prog.added, 2);
+	assert_true(ctx->rescan_at > 1);
+	assert_true(ctx->check_at); /* which has not been put off by it */
+	assert_true(ctx->check_at <= tcmu_now_ms() + TCMU_GRACE_MS);
+
+	for (int i = 0; i < 5; i++)
+		kernel.found[i].err = 0;
+	ctx->rescan_at = 1;
+	event(TCMU_EVENT_ADDED, 3, "test/");
+	turn();
+	assert_int_equal(prog.added, 5);
+	assert_int_equal(ctx->rescan_at, 0);
+	assert_int_equal(kernel.inspections, 3);
+	tcmulib_close(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +192,7 @@ int main(void)
 		TEST(a_failed_start_is_tried_again),
 		TEST(an_insane_tail_is_reset_before_it_is_looked_at),
 		TEST(the_slow_road_unblocks),
+		TEST(who_cannot_be_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
