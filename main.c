@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/reload.h"
@@ -88,14 +88,6 @@ static void say_ready(void)
 		  runner_device_count());
 }
 
-/* With threads inside handlers: nothing can be taken down under them. One that is stuck in the kernel
- * would keep our lock as long as it is, and with it the next daemon away. */
-static void __attribute__((noreturn)) leave_at_once(int lock)
-{
-	flock(lock, LOCK_UN);
-	_exit(EXIT_FAILURE);
-}
-
 static void settled(void)
 {
 	g_main_loop_quit(loop);
@@ -108,7 +100,7 @@ static void join_bus(void)
 	g_main_loop_run(loop);
 }
 
-static int run(const struct daemon_options *opt, int lock)
+static int run(const struct daemon_options *opt)
 {
 	int ret;
 
@@ -128,22 +120,24 @@ static int run(const struct daemon_options *opt, int lock)
 	g_main_loop_run(loop);
 	if (hung_devices) {
 		tcmu_err("stopped with %u devices hung", hung_devices);
-		leave_at_once(lock);
+		/* With threads inside handlers: nothing can be taken down under them. One that is
+		 * stuck in the kernel does not keep our lock (daemon/lock.c). */
+		_exit(EXIT_FAILURE);
 	}
 	tcmu_info("stopped");
 	return EXIT_SUCCESS;
 }
 
-static int serve(const struct daemon_options *opt, int lock)
+static int serve(const struct daemon_options *opt)
 {
 	int status;
 
 	if (load_handlers(opt->handler_path))
 		return EXIT_FAILURE;
-	status = run(opt, lock);
+	status = run(opt);
 	if (!dbus_service_stop(opt->limits.close_sec)) {
 		tcmu_err("a handler has not come back from checking a config string");
-		leave_at_once(lock);
+		_exit(EXIT_FAILURE);
 	}
 	return status;
 }
@@ -157,7 +151,7 @@ static void say_early(const char *sentence)
 int main(int argc, char **argv)
 {
 	struct daemon_options opt;
-	int ret, lock, status = EXIT_FAILURE;
+	int ret, status = EXIT_FAILURE;
 
 	daemon_upgrade_init(argv);
 	ret = daemon_options_parse(&opt, argc, argv, NULL, say_early);
@@ -166,8 +160,7 @@ int main(int argc, char **argv)
 		return ret > 0 ? EXIT_SUCCESS : 2;
 	}
 	if (!daemon_log_open(opt.log_dir, opt.log_level)) {
-		lock = daemon_lock(opt.lock_path);
-		if (lock >= 0) {
+		if (!daemon_lock(opt.lock_path)) {
 			signal(SIGPIPE, SIG_IGN);
 			loop = g_main_loop_new(NULL, FALSE);
 			g_unix_signal_add(SIGTERM, on_stop_signal, NULL);
@@ -178,11 +171,11 @@ int main(int argc, char **argv)
 			daemon_io_flusher();
 			daemon_load_module();
 			daemon_reload_watch(&opt, argc, argv);
-			status = serve(&opt, lock);
+			status = serve(&opt);
 			daemon_reload_end();
 			runner_registry_free();
 			g_main_loop_unref(loop);
-			close(lock);
+			daemon_unlock();
 			if (!status && daemon_upgrade_due() && !told_to_end) {
 				daemon_upgrade_exec();
 				status = EXIT_FAILURE;

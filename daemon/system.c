@@ -2,51 +2,13 @@
 #include "daemon/system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libkmod.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "libtcmu.h"
-#include "util/cleanup.h"
-
-int daemon_lock(const char *path)
-{
-	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	char pid[32] = "";
-	int ret, len;
-
-	if (fd < 0) {
-		ret = -errno;
-		tcmu_err("cannot open the lock file %s: %s; run as root, or give another "
-			 "--lock-file",
-			 path, strerror(errno));
-		return ret;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		ret = -errno;
-		if (ret != -EWOULDBLOCK) {
-			tcmu_err("cannot lock %s: %s", path, strerror(errno));
-			return ret;
-		}
-		if (pread(fd, pid, sizeof(pid) - 1, 0) <= 0)
-			strcpy(pid, "?");
-		pid[strcspn(pid, "\n")] = '\0';
-		tcmu_err("another tcmu-runner is running: process %s holds %s. Stop it first", pid,
-			 path);
-		return -EBUSY;
-	}
-	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-		tcmu_warn("cannot write our process number into %s: %s", path, strerror(errno));
-	ret = fd;
-	fd = -1;
-	return ret;
-}
 
 void daemon_limit_nofile(int nofile)
 {

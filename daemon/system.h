@@ -3,9 +3,6 @@
 #ifndef DAEMON_SYSTEM_H
 #define DAEMON_SYSTEM_H
 
-/* The lock that makes this daemon the only one: a descriptor to keep, or -errno after saying which
- * process holds it. */
-int daemon_lock(const char *path);
 /* RLIMIT_NOFILE; as many as allowed if not all. Never fatal. */
 void daemon_limit_nofile(int nofile);
 /* Tells the kernel that we are in the path of writing back dirty pages (a LUN may be a disk of this very
