@@ -26,6 +26,11 @@ int tcmulib_set_foreign(struct tcmulib_context *ctx, const char *const *subtypes
 	return tcmu_foreign_set(ctx, subtypes, n);
 }
 
+void tcmulib_set_successor(struct tcmulib_context *ctx, bool on)
+{
+	tcmu_context_set_successor(ctx, on);
+}
+
 int tcmulib_get_master_fd(struct tcmulib_context *ctx)
 {
 	return ctx->epoll_fd;

@@ -148,6 +148,16 @@ int tcmulib_master_fd_ready(struct tcmulib_context *ctx);
 void tcmulib_close(struct tcmulib_context *ctx);
 
 /*
+ * Does another process serve the same devices right after this one, as when this one is about to execute
+ * another program? Then tcmulib_close() leaves the kernel waiting for answers, and a creation that has none
+ * yet, whether added() was called, has deferred or not, is left to that process, which finds it in its
+ * tcmulib_initialize(). A dev whose ADDED is deferred may be released without tcmulib_event_done() for that.
+ * Removals need nobody meanwhile, and reconfigs fail with ESRCH. No effect beside other daemons, where a
+ * removal would wait for them. On the master thread.
+ */
+void tcmulib_set_successor(struct tcmulib_context *ctx, bool on);
+
+/*
  * For a program that must exit while devices hang in its callbacks or threads, so that tcmulib_close()
  * would never come to an end: answers what the kernel still waits for and touches no device: nothing is
  * unmapped, no callback is called, other threads may be anywhere. REMOVED is answered with 0, a

@@ -41,10 +41,18 @@ static void stop(void)
 	stopping = true;
 }
 
+static void stop_for_upgrade(void)
+{
+	if (!stopping)
+		runner_set_successor(true);
+	stop();
+}
+
 static gboolean on_stop_signal(gpointer arg)
 {
 	(void)arg;
 	told_to_end = true;
+	runner_set_successor(false);
 	stop();
 	return G_SOURCE_CONTINUE;
 }
@@ -53,7 +61,7 @@ static gboolean on_upgrade_signal(gpointer arg)
 {
 	(void)arg;
 	if (!stopping)
-		daemon_upgrade_try(stop);
+		daemon_upgrade_try(stop_for_upgrade);
 	return G_SOURCE_CONTINUE;
 }
 

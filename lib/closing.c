@@ -5,6 +5,11 @@
 #include "lib/context.h"
 #include "lib/device.h"
 
+bool tcmu_event_is_left(const struct tcmulib_context *ctx, const struct tcmu_event *ev)
+{
+	return ctx->successor && ev->type == TCMU_EVENT_ADDED;
+}
+
 /* Events that nobody has read yet. The next process finds the devices by its scan; another daemon has
  * its own copy. */
 static void answer_unread(struct tcmulib_context *ctx)
@@ -13,7 +18,7 @@ static void answer_unread(struct tcmulib_context *ctx)
 	int ret;
 
 	while ((ret = tcmu_kernel_ops.next_event(ctx->kernel, &ev)) == 1 || ret == -ENOBUFS) {
-		if (ret == 1 && !tcmu_foreign_event(ctx, &ev))
+		if (ret == 1 && !tcmu_foreign_event(ctx, &ev) && !tcmu_event_is_left(ctx, &ev))
 			tcmu_event_reply(ctx, &ev, tcmu_event_closing_status(&ev));
 	}
 }
@@ -50,11 +55,11 @@ static void close_device(struct tcmulib_context *ctx, struct tcmu_device *dev)
 		return;
 	/* A negative answer to ADDED frees the mailbox in the kernel, so it must not be given while
 	 * the program still has the device; the next process finds it then. */
-	if (!pend->silent)
+	if (!pend->silent && !(gone && tcmu_event_is_left(ctx, &pend->ev)))
 		tcmu_event_reply(
 			ctx, &pend->ev,
 			pend->ev.type == TCMU_EVENT_ADDED && !gone ? 0 : closing_reply(&pend->ev));
-	if (pend->next)
+	if (pend->next && !tcmu_event_is_left(ctx, pend->next))
 		tcmu_event_reply(ctx, pend->next, tcmu_event_closing_status(pend->next));
 	tcmu_pending_put(ctx, pend);
 }
@@ -91,6 +96,7 @@ static void answer_pending(struct tcmulib_context *ctx)
 		if (pend->dev)
 			pend->dev->pending = NULL;
 		pend->dev = NULL;
+		pend->silent |= tcmu_event_is_left(ctx, &pend->ev);
 		tcmu_pending_finish_locked(ctx, pend, tcmu_event_closing_status(&pend->ev));
 	}
 	pthread_mutex_unlock(&ctx->lock);
@@ -108,6 +114,19 @@ static struct tcmu_device *first_device(struct tcmulib_context *ctx)
 	return dev;
 }
 
+/*
+ * Writers that have waited since before us, when we end before it was time for them. Also because our own
+ * looks wait beside them, and no program is executed, nor does the process end, as long as one does. What
+ * a successor was to answer fails then.
+ */
+static void release_left_over(struct tcmulib_context *ctx)
+{
+	if (!ctx->check_at || (ctx->successor && !ctx->said_blocked) || tcmu_foreign_around(ctx))
+		return;
+	if (tcmu_kernel_ops.waiter_stuck(ctx->kernel))
+		tcmu_kernel_ops.release_waiters(ctx->kernel);
+}
+
 void tcmu_events_close(struct tcmulib_context *ctx)
 {
 	struct tcmu_device *dev;
@@ -116,10 +135,12 @@ void tcmu_events_close(struct tcmulib_context *ctx)
 	while (tcmu_pending_reply_done(ctx), (dev = first_device(ctx)))
 		close_device(ctx, dev);
 	answer_pending(ctx);
+	release_left_over(ctx);
 }
 
 void tcmu_events_abandon(struct tcmulib_context *ctx)
 {
 	answer_unread(ctx);
 	answer_pending(ctx);
+	release_left_over(ctx);
 }

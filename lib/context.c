@@ -197,10 +197,21 @@ struct tcmulib_context *tcmu_context_new(struct tcmulib_handler *handlers, size_
 	return ctx;
 }
 
-/* So that no new event waits for us. It is one switch for all daemons. */
+void tcmu_context_set_successor(struct tcmulib_context *ctx, bool on)
+{
+	on = on && !tcmu_foreign_around(ctx);
+	pthread_mutex_lock(&ctx->lock);
+	ctx->successor = on;
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+/* So that no new event waits for us. It is one switch for all daemons. With a successor creations go on
+ * waiting; for the others the kernel does not, once nobody listens (tcmu_netlink_event_send()). */
 static void stop_replies(struct tcmulib_context *ctx)
 {
-	if (tcmu_foreign_answers(ctx))
+	if (ctx->successor)
+		tcmu_kernel_ops.leave(ctx->kernel);
+	else if (tcmu_foreign_answers(ctx))
 		tcmu_info("the kernel goes on waiting for answers to its events, since another "
 			  "daemon gives them");
 	else
@@ -218,6 +229,7 @@ void tcmu_context_close(struct tcmulib_context *ctx)
 
 void tcmu_context_abandon(struct tcmulib_context *ctx)
 {
+	tcmu_context_set_successor(ctx, false);
 	stop_replies(ctx);
 	tcmu_events_abandon(ctx);
 }

@@ -54,6 +54,7 @@ struct tcmulib_context {
 		pending; /* struct tcmu_pending.node: the program's turn, or waiting for a deadline */
 	struct list done;  /* ... the reply is to be sent */
 	unsigned int refs; /* the program's one and one of each device */
+	bool successor;    /* creations are left to the next process */
 };
 
 /* Milliseconds of CLOCK_MONOTONIC. Any thread. */
@@ -67,6 +68,9 @@ struct tcmulib_context *tcmu_context_new(struct tcmulib_handler *handlers, size_
 
 int tcmu_context_ready(struct tcmulib_context *ctx);
 void tcmu_context_close(struct tcmulib_context *ctx);
+
+/* See tcmulib_set_successor(). */
+void tcmu_context_set_successor(struct tcmulib_context *ctx, bool on);
 
 /* See tcmulib_abandon(). */
 void tcmu_context_abandon(struct tcmulib_context *ctx);
@@ -140,6 +144,9 @@ void tcmu_foreign_say(struct tcmulib_context *ctx, struct tcmu_pending *pend);
 /* Ends all devices and answers everything that is still waiting, so that the kernel waits for nobody.
  * What the program has deferred stays its own until tcmulib_device_release(). */
 void tcmu_events_close(struct tcmulib_context *ctx);
+
+/* Is it the next process that answers ev? Under the lock, or on the master thread. */
+bool tcmu_event_is_left(const struct tcmulib_context *ctx, const struct tcmu_event *ev);
 
 /* Answers everything that is still waiting, and leaves the devices as they are. */
 void tcmu_events_abandon(struct tcmulib_context *ctx);

@@ -26,8 +26,8 @@ void tcmu_device_end(struct tcmu_device *dev)
 	pend = dev->pending;
 	if (pend) {
 		pend->dev = NULL;
-		if (pend->done)
-			pend = NULL;
+		if (pend->done || tcmu_event_is_left(ctx, &pend->ev))
+			pend = NULL; /* the answer is on its way, or left to the context's end */
 		else
 			pend->refs++; /* it stays in its list: tcmulib_close() may be faster */
 	}

@@ -56,6 +56,11 @@ static int kernel_set_reply(struct tcmu_kernel *k, bool on)
 	return tcmu_netlink_set_reply(k->nl, on);
 }
 
+static void kernel_leave(struct tcmu_kernel *k)
+{
+	tcmu_netlink_leave(k->nl);
+}
+
 static int kernel_event_fd(struct tcmu_kernel *k)
 {
 	return tcmu_netlink_fd(k->nl);
@@ -245,6 +250,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.open = kernel_open,
 	.close = kernel_close,
 	.set_reply = kernel_set_reply,
+	.leave = kernel_leave,
 	.event_fd = kernel_event_fd,
 	.next_event = kernel_next_event,
 	.reply = kernel_reply,

@@ -60,6 +60,8 @@ struct tcmu_kernel_ops {
 	void (*close)(struct tcmu_kernel *k);
 	/* SET_FEATURES: does the kernel wait for replies? */
 	int (*set_reply)(struct tcmu_kernel *k, bool on);
+	/* No event is received from here on; next_event has those that came before. */
+	void (*leave)(struct tcmu_kernel *k);
 	int (*event_fd)(struct tcmu_kernel *k); /* readable when next_event has something */
 	/* 1: *ev is filled, 0: none now, -ENOBUFS: events were lost, scan again. Never blocks. */
 	int (*next_event)(struct tcmu_kernel *k, struct tcmu_event *ev);

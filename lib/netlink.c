@@ -142,6 +142,11 @@ void tcmu_netlink_close(struct tcmu_netlink *nl)
 	free(nl);
 }
 
+void tcmu_netlink_leave(struct tcmu_netlink *nl)
+{
+	nl_socket_drop_membership(nl->events, nl->group);
+}
+
 int tcmu_netlink_fd(const struct tcmu_netlink *nl)
 {
 	return nl_socket_get_fd(nl->events);

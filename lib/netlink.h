@@ -17,6 +17,9 @@ struct tcmu_netlink;
 struct tcmu_netlink *tcmu_netlink_open(void);
 void tcmu_netlink_close(struct tcmu_netlink *nl);
 
+/* See struct tcmu_kernel_ops.leave. */
+void tcmu_netlink_leave(struct tcmu_netlink *nl);
+
 /* Readable when there may be an event. */
 int tcmu_netlink_fd(const struct tcmu_netlink *nl);
 

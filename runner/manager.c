@@ -23,6 +23,7 @@ static struct {
 	void (*stopped)(unsigned int hung);
 	char **foreign; /* --foreign */
 	char **others;  /* runner_leave_to_others() */
+	bool successor;
 } mgr;
 
 /* ---- the pending reply and its deadline ---- */
@@ -250,8 +251,12 @@ static int added(struct tcmu_device *dev)
 
 	if (time_out < 0)
 		return time_out;
-	if (mgr.stopped)
+	if (mgr.stopped) {
+		if (mgr.successor)
+			tcmulib_event_defer(
+				dev); /* for good: tcmulib_close() leaves it to that one */
 		return -ESHUTDOWN;
+	}
 	rdev = runner_dev_new(dev, entry, !awaited, end_device);
 	rdev->time_out_sec = (unsigned int)time_out;
 	tcmulib_event_defer(dev);
@@ -422,6 +427,7 @@ static gboolean stop_deadline(gpointer arg)
 		hung++;
 	}
 	mgr.stop_deadline = 0;
+	runner_set_successor(false); /* the process ends */
 	/* Nobody may wait for us any more, but nothing can be unmapped under hung threads. */
 	tcmulib_abandon(mgr.lib);
 	mgr.stopped(hung);
@@ -435,6 +441,13 @@ static gboolean check_stopped_later(gpointer arg)
 	return G_SOURCE_REMOVE;
 }
 
+void runner_set_successor(bool on)
+{
+	mgr.successor = on;
+	if (mgr.lib)
+		tcmulib_set_successor(mgr.lib, on);
+}
+
 void runner_stop(void (*done)(unsigned int hung))
 {
 	mgr.stopped = done;
@@ -444,7 +457,7 @@ void runner_stop(void (*done)(unsigned int hung))
 		struct runner_dev *rdev = container_of(node, struct runner_dev, node);
 
 		/* Writers of 'enable' and attrib/ would wait for ever for a daemon that is gone. */
-		if (runner_dev_claim_reply(rdev, RUNNER_REPLY_ADDED) ||
+		if ((runner_dev_claim_reply(rdev, RUNNER_REPLY_ADDED) && !mgr.successor) ||
 		    runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG))
 			tcmulib_event_done(rdev->dev, -ESHUTDOWN);
 		if (rdev->has_thread)

@@ -27,6 +27,9 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 /* Devices that are served or about to be. */
 unsigned int runner_device_count(void);
 
+/* Does another daemon follow at once, in this process? Then runner_stop() leaves creations to it. */
+void runner_set_successor(bool on);
+
 /* Stops all devices: what is in flight is finished. done(hung) is called from the main loop, hung
  * being the number of devices that did not end in time; with 0 all has been released. */
 void runner_stop(void (*done)(unsigned int hung));

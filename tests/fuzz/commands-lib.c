@@ -118,6 +118,7 @@ bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind)
 
 #pragma clang diagnostic ignored "-Wunused-parameter"
 NEVER(struct tcmulib_context *, tcmu_context_new, struct tcmulib_handler *handlers, size_t n)
+NEVER(void, tcmu_context_set_successor, struct tcmulib_context *ctx, bool on)
 NEVER(int, tcmu_foreign_set, struct tcmulib_context *ctx, const char *const *subtypes, size_t n)
 NEVER(int, tcmu_context_ready, struct tcmulib_context *ctx)
 NEVER(void, tcmu_context_close, struct tcmulib_context *ctx)

@@ -241,12 +241,22 @@ static struct fake_dev *dev_new(struct fake_kernel *k, const struct fake_dev_cfg
 	return dev;
 }
 
+static bool heard(const struct fake_kernel *k)
+{
+	bool yes = false;
+
+	for (int i = 0; i < FAKE_MAX_CLIENTS; i++)
+		yes |= k->clients[i] && k->clients[i]->listener;
+	return yes;
+}
+
 /* Sends the event and, if the kernel waits for replies, sleeps until the reply. With the lock held,
  * which is dropped meanwhile. */
 static int event_and_wait(struct fake_dev *dev, struct tcmu_event *ev)
 {
 	struct fake_kernel *k = dev->k;
-	bool waits = k->replies && !dev->no_reply;
+	/* Who creates waits for a listener that is still to come (tcmu_netlink_event_send()). */
+	bool waits = k->replies && !dev->no_reply && (ev->type == TCMU_EVENT_ADDED || heard(k));
 	struct timespec until;
 	int ret = 0;
 
@@ -346,7 +356,6 @@ int fake_dev_reconfig(struct fake_dev *dev, const char *attr, const char *val)
 {
 	struct fake_kernel *k = dev->k;
 	struct tcmu_event ev = { .type = TCMU_EVENT_RECONFIG };
-	bool heard = false;
 	char file[64];
 	int ret;
 
@@ -361,9 +370,7 @@ int fake_dev_reconfig(struct fake_dev *dev, const char *attr, const char *val)
 		ev.write_cache = atoi(val);
 	}
 	pthread_mutex_lock(&k->lock);
-	for (int i = 0; i < FAKE_MAX_CLIENTS; i++)
-		heard |= k->clients[i] && k->clients[i]->listener;
-	ret = heard ? event_and_wait(dev, &ev) : -ESRCH;
+	ret = heard(k) ? event_and_wait(dev, &ev) : -ESRCH;
 	if (!ret) {
 		snprintf(file, sizeof(file), "attrib/%s", attr);
 		fake_attr_set(dev, file, "%s\n", val);

@@ -131,6 +131,12 @@ static int64_t do_scan(struct fake_kernel *k, const struct fake_wire_req *req,
 		found.device_id = dev->id;
 		found.minor = i;
 		found.enabled = dev->enabled;
+		found.awaits_replies = k->replies && !dev->no_reply;
+		found.block_size = dev->block_size;
+		found.dev_size = dev->size;
+		/* The program's look into configfs would sleep (see fake-configfs.c). */
+		if (dev->pending.type == TCMU_EVENT_REMOVED && !dev->pending.done)
+			found.err = -ETIMEDOUT;
 		memcpy(found.uio_name, dev->uio_name, sizeof(found.uio_name));
 		memcpy(rep->val, &found, sizeof(found));
 		return 1;
@@ -164,6 +170,15 @@ static int64_t do_map(struct fake_dev *dev, struct fake_wire_reply *rep, int *fd
 	return 0;
 }
 
+static int64_t do_leave(struct fake_kernel *k, pid_t pid)
+{
+	for (int i = 0; i < FAKE_MAX_CLIENTS; i++) {
+		if (k->clients[i] && k->clients[i]->pid == pid)
+			k->clients[i]->listener = false;
+	}
+	return 0;
+}
+
 static int64_t dispatch(struct fake_kernel *k, struct fake_client *c, struct fake_wire_reply *rep,
 			int *fd)
 {
@@ -176,6 +191,8 @@ static int64_t dispatch(struct fake_kernel *k, struct fake_client *c, struct fak
 	case FAKE_OP_SET_REPLY:
 		k->replies = req->status;
 		return 0;
+	case FAKE_OP_LEAVE:
+		return do_leave(k, c->pid);
 	case FAKE_OP_REPLY:
 		return do_reply(k, req);
 	case FAKE_OP_SCAN:

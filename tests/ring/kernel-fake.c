@@ -155,6 +155,13 @@ static int fake_set_reply(struct tcmu_kernel *k, bool on)
 	return simple_call(k, &req);
 }
 
+static void fake_leave(struct tcmu_kernel *k)
+{
+	struct fake_wire_req req = { .op = FAKE_OP_LEAVE };
+
+	simple_call(k, &req);
+}
+
 static int fake_event_fd(struct tcmu_kernel *k)
 {
 	return k->event_fd;
@@ -359,6 +366,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.open = fake_open,
 	.close = fake_close,
 	.set_reply = fake_set_reply,
+	.leave = fake_leave,
 	.event_fd = fake_event_fd,
 	.next_event = fake_next_event,
 	.reply = fake_reply,

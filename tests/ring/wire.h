@@ -18,6 +18,7 @@
 
 enum fake_op {
 	FAKE_OP_JOIN = 1,
+	FAKE_OP_LEAVE, /* the process, on all connections */
 	FAKE_OP_SET_REPLY,
 	FAKE_OP_REPLY,
 	FAKE_OP_SCAN,

@@ -38,6 +38,12 @@ static int k_set_reply(struct tcmu_kernel *k, bool on)
 	return 0;
 }
 
+static void k_leave(struct tcmu_kernel *k)
+{
+	(void)k;
+	kernel.left = true;
+}
+
 static int k_event_fd(struct tcmu_kernel *k)
 {
 	return k->fd;
@@ -64,7 +70,7 @@ static int k_next_event(struct tcmu_kernel *k, struct tcmu_event *ev)
 	return 1;
 }
 
-static bool still_open(uint32_t minor)
+bool still_open(uint32_t minor)
 {
 	struct pollfd pfd = { .fd = kernel.peers[minor] };
 
@@ -218,6 +224,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.open = k_open,
 	.close = k_close,
 	.set_reply = k_set_reply,
+	.leave = k_leave,
 	.event_fd = k_event_fd,
 	.next_event = k_next_event,
 	.reply = k_reply,

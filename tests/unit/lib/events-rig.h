@@ -17,6 +17,7 @@ struct noted_kernel {
 	int event_count;
 	bool overflow;
 	bool reply_on;
+	bool left;
 	struct {
 		enum tcmu_event_type type;
 		uint32_t device_id;
@@ -72,6 +73,9 @@ bool turn(void);
 /* Time passes: deadlines are in ms of CLOCK_MONOTONIC. */
 void later(unsigned int seconds);
 void assert_reply(int i, enum tcmu_event_type type, uint32_t minor, int status);
+
+/* Has the program the descriptor of the device at minor? */
+bool still_open(uint32_t minor);
 
 int setup(void **state);
 int teardown(void **state);

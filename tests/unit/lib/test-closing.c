@@ -130,6 +130,98 @@ static void abandoning_answers_and_touches_nothing(void **state)
 	tcmulib_close(ctx);
 }
 
+/* Whatever a creation has come to, the next process answers it. */
+static void creations_are_left_to_a_successor(void **state)
+{
+	struct tcmu_device *released;
+
+	(void)state;
+	start();
+	prog.defer = true;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	released = prog.dev;
+	event(TCMU_EVENT_ADDED, 2,
+	      "test/"); /* the program still has it, and lets go of it at the end */
+	event(TCMU_EVENT_ADDED, 3, "other/");
+	turn();
+	tcmulib_set_successor(ctx, true);
+	tcmulib_device_release(released);
+	turn();
+	event(TCMU_EVENT_ADDED, 4, "test/"); /* never read */
+	event(TCMU_EVENT_REMOVED, 5, "test/");
+	event(TCMU_EVENT_RECONFIG, 6, "test/");
+	prog.defer = false;
+	tcmulib_close(ctx);
+	assert_true(kernel.left && kernel.reply_on);
+	assert_int_equal(kernel.reply_count, 2);
+	assert_reply(0, TCMU_EVENT_REMOVED, 5, 0);
+	assert_reply(1, TCMU_EVENT_RECONFIG, 6, -ESHUTDOWN);
+	assert_false(still_open(1) || still_open(2));
+}
+
+/* It does not come after all, or cannot be waited for. */
+static void without_a_successor(bool others)
+{
+	start();
+	prog.defer = true;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	kernel.others = others;
+	tcmulib_set_successor(ctx, true);
+	if (!others) {
+		tcmulib_device_release(prog.dev);
+		tcmulib_set_successor(ctx, false);
+	}
+	prog.defer = false;
+	tcmulib_close(ctx);
+	assert_false(kernel.left);
+	assert_false(kernel.reply_on);
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_ADDED, 1, others ? -ESHUTDOWN : 0);
+}
+
+static void a_successor_that_does_not_come(void **state)
+{
+	(void)state;
+	without_a_successor(false);
+}
+
+static void a_successor_beside_others(void **state)
+{
+	(void)state;
+	without_a_successor(true);
+}
+
+/* Who has waited since before us: our own looks may wait beside it, and no program can be executed then. */
+static void what_is_left_over_is_released(void **state)
+{
+	(void)state;
+	exists(1, "test/", true);
+	kernel.found[0].err = -ETIMEDOUT;
+	kernel.stuck = true;
+	start();
+	tcmulib_set_successor(ctx, true);
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.released, 1);
+
+	kernel.found_count = 0;
+	kernel.stuck = true;
+	start();
+	tcmulib_set_successor(ctx, true);
+	tcmulib_close(ctx); /* nothing but creations can wait: they are left alone */
+	assert_int_equal(kernel.released, 1);
+
+	start();
+	kernel.others = 1;
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.released, 1);
+	kernel.others = 0;
+	start();
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.released, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +229,10 @@ int main(void)
 		TEST(the_end_refuses_what_it_could_end),
 		TEST(the_end_meets_an_answer),
 		TEST(abandoning_answers_and_touches_nothing),
+		TEST(creations_are_left_to_a_successor),
+		TEST(a_successor_that_does_not_come),
+		TEST(a_successor_beside_others),
+		TEST(what_is_left_over_is_released),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
