@@ -142,10 +142,14 @@ static void wait_a_while(struct tcmulib_context *ctx, struct tcmu_pending *pend)
 
 /* Is a device that is busy tried again? For ever, if it existed before us: nobody waits for an answer,
  * but its commands wait for somebody. */
-static bool may_retry(struct tcmu_pending *pend)
+static bool may_retry(struct tcmulib_context *ctx, struct tcmu_pending *pend)
 {
 	bool late = pend->deadline && tcmu_now_ms() >= pend->deadline;
 
+	/* A daemon with our handlers that takes its time: a refusal of ours would have the kernel free
+	 * the ring that it has mapped. */
+	if (late && !pend->silent && tcmu_foreign_around(ctx))
+		pend->silent = pend->left = true;
 	if (late && pend->silent && !pend->said_busy) {
 		tcmu_warn("%s: another process serves /dev/uio%u; trying again every %d s",
 			  pend->ev.uio_name, pend->ev.minor, SLOW_RETRY_MS / 1000);
@@ -163,8 +167,11 @@ static void deliver_added(struct tcmulib_context *ctx, struct tcmu_pending *pend
 
 	if (dev) {
 		dev->handler = handler;
+		/* It has ended since, perhaps without an answer. */
+		if (pend->left)
+			pend->silent = tcmu_foreign_answered(ctx, &pend->ev);
 		call_added(ctx, pend, dev);
-	} else if (err == EBUSY && may_retry(pend)) {
+	} else if (err == EBUSY && may_retry(ctx, pend)) {
 		/* The descriptor of a process that was killed closes when its I/O has ended. */
 		wait_a_while(ctx, pend);
 	} else {

@@ -21,6 +21,7 @@ struct tcmu_pending {
 	uint64_t deadline;
 	uint64_t retry_at; /* ms; a device that was busy is opened again then */
 	bool said_busy;
+	bool left; /* to another daemon, which has the device open */
 
 	/* ---- under ctx->lock ---- */
 	unsigned int refs;       /* the lists' one and those of threads that end it */

@@ -22,6 +22,42 @@ static void a_busy_device_is_tried_again(void **state)
 	tcmulib_close(ctx);
 }
 
+/* Another daemon has the same handler, and the device open: the answer is its own to give, and a refusal of
+ * ours would have the kernel free the ring under it. */
+static void a_device_that_another_daemon_opens(bool it_answered)
+{
+	kernel.others = 1;
+	start();
+	kernel.busy_opens = 3;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	turn();
+	container_of(ctx->pending.next, struct tcmu_pending, node)->deadline = 1;
+	later(10);
+	later(10);
+	assert_int_equal(kernel.reply_count, 0);
+	assert_false(tcmu_context_busy(ctx));
+
+	exists(1, "test/", it_answered); /* and now it has died */
+	later(10);
+	assert_int_equal(prog.added, 1);
+	assert_int_equal(kernel.reply_count, it_answered ? 0 : 1);
+	if (!it_answered)
+		assert_reply(0, TCMU_EVENT_ADDED, 1, 0);
+	tcmulib_close(ctx);
+}
+
+static void another_daemon_has_answered(void **state)
+{
+	(void)state;
+	a_device_that_another_daemon_opens(true);
+}
+
+static void another_daemon_has_not_answered(void **state)
+{
+	(void)state;
+	a_device_that_another_daemon_opens(false);
+}
+
 static void devices_found_by_the_scan(void **state)
 {
 	(void)state;
@@ -185,6 +221,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_busy_device_is_tried_again),
+		TEST(another_daemon_has_answered),
+		TEST(another_daemon_has_not_answered),
 		TEST(devices_found_by_the_scan),
 		TEST(a_found_device_is_not_looked_at_again),
 		TEST(a_busy_device_that_existed),
