@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -14,6 +16,11 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+
+#include "lib/configfs.h"
+
+/* What libnl makes ports of: the process, and above that which of its sockets. */
+#define PORT_PID 0x3fffffu
 
 struct census {
 	unsigned int group;
@@ -34,6 +41,19 @@ static bool is_member(struct nlattr *groups, unsigned int group)
 	       (word[group / bits] >> group % bits & 1);
 }
 
+/* One that was killed, but for a thread that sleeps in the kernel until somebody else answers. */
+static bool is_dead(uint32_t port)
+{
+	char path[32], text[4096];
+	const char *state;
+
+	snprintf(path, sizeof(path), "%u/stat", port & PORT_PID);
+	if (tcmu_configfs_read("/proc", path, text, sizeof(text)) < 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
 static int on_socket(struct nl_msg *msg, void *arg)
 {
 	struct census *census = arg;
@@ -45,6 +65,8 @@ static int on_socket(struct nl_msg *msg, void *arg)
 		return NL_SKIP;
 	groups = nlmsg_find_attr(hdr, sizeof(*diag), NETLINK_DIAG_GROUPS);
 	if (!groups || diag->ndiag_portid == census->own_port || !is_member(groups, census->group))
+		return NL_SKIP;
+	if (is_dead(diag->ndiag_portid))
 		return NL_SKIP;
 	census->port = diag->ndiag_portid;
 	census->found = true;

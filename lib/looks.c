@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/configfs.h"
 #include "lib/device.h"
@@ -59,6 +60,9 @@ static void *look_thread(void *arg)
 {
 	struct tcmu_look *look = arg;
 
+	/* A process that is killed lives on in a thread that sleeps here, and so would its sockets, to
+	 * which the kernel sends events, and its files. Before Linux 5.9 they do. */
+	close_range(0, ~0U, CLOSE_RANGE_UNSHARE);
 	look->ret = look_number(look, "enable", &look->enabled);
 	/* The number that netlink calls DEVICE_ID (target_core_stat.c: target_stat_indx_show()). */
 	if (!look->ret)
