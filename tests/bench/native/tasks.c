@@ -73,26 +73,3 @@ size_t tasks_private_memory(pid_t pid)
 		fclose(f);
 	return sum;
 }
-
-#define HUGE_PAGE (2ul << 20)
-
-unsigned int tasks_maybe_huge(pid_t pid)
-{
-	char path[64], line[512], mode[8] = "";
-	unsigned long from = 0, to = 0, inode = 0;
-	unsigned int count = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx %7s %*s %*s %lu", &from, &to, mode, &inode) == 4)
-			continue;
-		if (!strncmp(line, "VmFlags:", 8) && !strstr(line, " nh") && !inode &&
-		    !strcmp(mode, "rw-p") && to - from >= HUGE_PAGE)
-			count++;
-	}
-	if (f)
-		fclose(f);
-	return count;
-}

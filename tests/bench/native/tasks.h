@@ -16,7 +16,5 @@ struct tasks {
 struct tasks tasks_named(pid_t pid, const char *prefix);
 /* Bytes that are this process' alone and in no file: what goes when it ends. Not those of rings. */
 size_t tasks_private_memory(pid_t pid);
-/* Its writable anonymous mappings that are large enough for a huge page and may get some. */
-unsigned int tasks_maybe_huge(pid_t pid);
 
 #endif
