@@ -62,6 +62,7 @@ static int start_holder(void)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret)
 		return ret;
+	pthread_setname_np(holder.thread, "tcmu-lock");
 	holder.runs = true;
 	while (sem_wait(&holder.ready))
 		;
