@@ -9,18 +9,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "libtcmu.h"
 #include "util/cleanup.h"
+
+#define WAIT_MS 10000
+#define STEP_MS 10
 
 static struct {
 	pthread_t thread;
@@ -69,25 +74,48 @@ static int start_holder(void)
 	return holder.err;
 }
 
-static int take(int fd, const char *path)
+static bool is_gone(const char *pid)
+{
+	long n = strtol(pid, NULL, 10);
+
+	return n > 0 && n <= INT_MAX && kill((pid_t)n, 0) && errno == ESRCH;
+}
+
+/* -EBUSY: pid has it. What is left of a process that was killed, a thread or a child that has not come to its
+ * exec() yet, may have it a little longer. */
+static int take(int fd, const char *path, char pid[32])
+{
+	for (int ms = 0;; ms += STEP_MS) {
+		ssize_t n;
+
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		n = pread(fd, pid, 31, 0);
+		strcpy(pid + (n > 0 ? n : 0), n > 0 ? "" : "?");
+		pid[strcspn(pid, "\n")] = '\0';
+		if (ms >= WAIT_MS || !is_gone(pid))
+			return -EBUSY;
+		if (!ms)
+			tcmu_warn("process %s is gone, but %s is still locked: waiting for its end",
+				  pid, path);
+		usleep(STEP_MS * 1000);
+	}
+}
+
+static int take_and_sign(int fd, const char *path)
 {
 	char pid[32] = "";
-	int len;
+	int ret = take(fd, path, pid), len;
 
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK) {
-			int ret = -errno;
-
-			tcmu_err("cannot lock %s: %s", path, strerror(errno));
-			return ret;
-		}
-		if (pread(fd, pid, sizeof(pid) - 1, 0) <= 0)
-			strcpy(pid, "?");
-		pid[strcspn(pid, "\n")] = '\0';
+	if (ret == -EBUSY)
 		tcmu_err("another tcmu-runner is running: process %s holds %s. Stop it first", pid,
 			 path);
-		return -EBUSY;
-	}
+	else if (ret)
+		tcmu_err("cannot lock %s: %s", path, strerror(-ret));
+	if (ret)
+		return ret;
 	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) != len)
 		tcmu_warn("cannot write our process number into %s: %s", path, strerror(errno));
@@ -106,7 +134,7 @@ int daemon_lock(const char *path)
 			 path, strerror(errno));
 		return ret;
 	}
-	ret = take(fd, path);
+	ret = take_and_sign(fd, path);
 	if (ret)
 		return ret;
 	holder.fd = fd;

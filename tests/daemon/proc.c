@@ -214,7 +214,7 @@ const char *engine_option(void)
 	return engine && !strcmp(engine, "io_uring") ? "--engine=io_uring" : "--engine=workers";
 }
 
-int daemon_start(struct world *w, const char *const wrapper[])
+void daemon_spawn(struct world *w, const char *const wrapper[])
 {
 	const char *argv[32];
 	char lock[160];
@@ -232,6 +232,11 @@ int daemon_start(struct world *w, const char *const wrapper[])
 	argv[n++] = "-d";
 	argv[n] = NULL;
 	proc_spawn(&w->d, (char *const *)(uintptr_t)argv);
+}
+
+int daemon_start(struct world *w, const char *const wrapper[])
+{
+	daemon_spawn(w, wrapper);
 	return proc_expect(&w->d, "ready", READY_MS);
 }
 

@@ -54,6 +54,7 @@ void proc_print_log(struct proc *p);
  * arguments before it (valgrind), NULL-terminated, or NULL. */
 /* --engine=..., by TCMU_TEST_ENGINE in the environment: io_uring, else workers. */
 const char *engine_option(void);
+void daemon_spawn(struct world *w, const char *const wrapper[]);
 int daemon_start(struct world *w, const char *const wrapper[]);
 /* user_0/NAME with config "file/PATH" or any other. The result of fake_dev_create(). */
 int lun_create(struct world *w, const char *name, const char *config, uint64_t size,

@@ -3,11 +3,13 @@
 #include "daemon-test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -292,6 +294,28 @@ static void second_instance(void **state)
 	assert_int_equal(kill(w.d.pid, 0), 0);
 }
 
+/* Its child is still on the way to exec(), and has the lock. */
+static void lock_of_a_process_that_is_gone(void **state)
+{
+	pid_t gone = fork();
+	int fd;
+
+	(void)state;
+	if (!gone)
+		_exit(0);
+	assert_int_equal(waitpid(gone, NULL, 0), gone);
+	stop();
+	fd = open(world_path(&w, "lock"), O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_true(dprintf(fd, "%d\n", (int)gone) > 0);
+	daemon_spawn(&w, NULL);
+	assert_int_equal(proc_expect(&w.d, "is still locked", LONG_MS), 0);
+	close(fd);
+	assert_int_equal(proc_expect(&w.d, "ready", LONG_MS), 0);
+}
+
 static void interrupted(void **state)
 {
 	(void)state;
@@ -429,7 +453,8 @@ int main(void)
 		T(killed_under_large_io), T(killed_under_compare_and_write),
 		T(device_before_start),   T(removed_while_down),
 		T(upgraded_under_io),     T(upgraded_to_what_does_not_run),
-		T(second_instance),       T(interrupted),
+		T(second_instance),       T(lock_of_a_process_that_is_gone),
+		T(interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown) + world_failures();
