@@ -82,6 +82,7 @@ static bool complete_one(struct fake_ring *r, const struct fake_slot *s)
 {
 	struct tcmu_abi_entry *ent = (void *)(r->cmdr + s->off);
 	struct fake_req *req = r->ids[ent->hdr.cmd_id];
+	struct fake_cmd *cmd = req ? req->cmd : NULL;
 	bool keep = ent->hdr.uflags & TCMU_ABI_UFLAG_KEEP_BUF;
 
 	if (!req || req->kept) {
@@ -105,6 +106,8 @@ static bool complete_one(struct fake_ring *r, const struct fake_slot *s)
 	req->expired = false;
 	if (keep) {
 		req->kept = true;
+		if (cmd)
+			cmd->kept = true;
 		return true;
 	}
 	fake_free_id(r, req);

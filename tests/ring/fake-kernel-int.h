@@ -45,7 +45,8 @@ struct fake_dev {
 	pid_t opener; /* who has it open; 0: nobody */
 	struct fake_pending pending;
 	struct fake_attr *attrs;
-	uint64_t owed_since; /* published without a doorbell */
+	uint64_t owed_since;  /* published without a doorbell */
+	unsigned int unheard; /* doorbells; the thread's own, like owed_since */
 };
 
 struct fake_event_node {
@@ -70,7 +71,7 @@ struct fake_kernel {
 	struct fake_verdicts v;
 	char dir[64], path[100];
 	int listen_fd, wake_fd;
-	bool stop, replies, losing, late_lookups;
+	bool stop, replies, losing, late_lookups, late_doorbells;
 	int doorbell_ms, reply_ms, answer_ms;
 	uint32_t next_id;
 	struct fake_dev *devs[FAKE_MAX_DEVS]; /* by minor */

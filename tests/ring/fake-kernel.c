@@ -157,6 +157,13 @@ void fake_kernel_late_lookups(struct fake_kernel *k, bool on)
 	fake_wake(k);
 }
 
+void fake_kernel_late_doorbells(struct fake_kernel *k, bool on)
+{
+	pthread_mutex_lock(&k->lock);
+	k->late_doorbells = on;
+	pthread_mutex_unlock(&k->lock);
+}
+
 void fake_dev_put(struct fake_dev *dev)
 {
 	if (--dev->refs)

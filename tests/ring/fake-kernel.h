@@ -27,6 +27,8 @@ void fake_kernel_lose_events(struct fake_kernel *k, bool on);
 /* From now on who looks up attrib/tmr_notification comes just in time for a removal: sleeps until one has
  * begun, and, as always, until that is answered. */
 void fake_kernel_late_lookups(struct fake_kernel *k, bool on);
+/* From now on some doorbells are heard late, together with those after them. */
+void fake_kernel_late_doorbells(struct fake_kernel *k, bool on);
 /* How long a doorbell may be missing and a configfs writer waits; default 3 s and 20 s. */
 void fake_kernel_set_patience(struct fake_kernel *k, int doorbell_ms, int reply_ms);
 /* How long fake_ring_check_patience() waits while a program has the device open; default 20 s. */

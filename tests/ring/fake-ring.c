@@ -330,7 +330,7 @@ void fake_ring_submit(struct fake_ring *r, struct fake_cmd *cmd)
 	req->dbi = calloc(req->dbi_cnt + 1, sizeof(*req->dbi));
 	cmd->req = req;
 	cmd->residual = 0;
-	cmd->expired = false;
+	cmd->expired = cmd->kept = false;
 	memset(cmd->sense, 0, sizeof(cmd->sense));
 	fake_lock(r);
 	r->st.unanswered++;

@@ -89,6 +89,7 @@ struct fake_cmd {
 	uint8_t sense[FAKE_SENSE_SIZE]; /* of CHECK CONDITION */
 	size_t residual;                /* of data-in: bytes at the end that were not transferred */
 	bool expired; /* answered by the kernel, because user space took too long */
+	bool kept;    /* answered with KEEP_BUF: it may still be at its buffer, and the medium */
 
 	void (*done)(struct fake_cmd *cmd);
 	void *arg;

@@ -286,6 +286,8 @@ struct look {
 	struct fake_dev *dev[FAKE_MAX_DEVS];
 	size_t clients, devs;
 	int doorbell_ms, answer_ms;
+	bool late_doorbells, unheard;
+	unsigned int seed;
 };
 
 static void prepare(struct fake_kernel *k, struct look *l)
@@ -294,6 +296,7 @@ static void prepare(struct fake_kernel *k, struct look *l)
 
 	l->doorbell_ms = k->doorbell_ms;
 	l->answer_ms = k->answer_ms;
+	l->late_doorbells = k->late_doorbells;
 	l->clients = 0;
 	l->devs = 0;
 	l->fds[0] = (struct pollfd) { .fd = k->listen_fd, .events = POLLIN };
@@ -344,22 +347,39 @@ static void check_patience(struct fake_dev *dev, int answer_ms)
 		fake_ring_check_patience(dev->ring, (uint64_t)answer_ms);
 }
 
+/* How many there are to be heard now. One in four waits, and those that come meanwhile with it. */
+static unsigned int doorbells(struct look *l, struct fake_dev *dev, bool rung)
+{
+	bool were = dev->unheard;
+	unsigned int n;
+	char buf[4096];
+	ssize_t len = rung ? recv(dev->sock, buf, sizeof(buf), MSG_DONTWAIT) : 0;
+
+	if (len > 0)
+		dev->unheard += (unsigned int)len / 4;
+	if (dev->unheard && l->late_doorbells && rand_r(&l->seed) % 4 < (were ? 3 : 1)) {
+		l->unheard = true;
+		return 0;
+	}
+	n = dev->unheard;
+	dev->unheard = 0;
+	return n;
+}
+
 /* Without the lock: initiators' callbacks run in here. */
 static void serve_doorbells(struct fake_kernel *k, struct look *l)
 {
 	uint64_t now = fake_now_ms();
-	char buf[4096];
 
+	l->unheard = false;
 	for (size_t i = 0; i < l->devs; i++) {
 		struct fake_dev *dev = l->dev[i];
-		ssize_t n = 0;
+		unsigned int n = doorbells(l, dev, l->fds[2 + l->clients + i].revents & POLLIN);
 
-		if (l->fds[2 + l->clients + i].revents & POLLIN)
-			n = recv(dev->sock, buf, sizeof(buf), MSG_DONTWAIT);
-		if (n > 0)
-			fake_ring_doorbell(dev->ring, (unsigned int)n / 4);
+		if (n)
+			fake_ring_doorbell(dev->ring, n);
 		check_patience(dev, l->answer_ms);
-		if (n > 0 || !fake_ring_published(dev->ring)) {
+		if (n || dev->unheard || !fake_ring_published(dev->ring)) {
 			dev->owed_since = 0;
 		} else if (!dev->owed_since) {
 			dev->owed_since = now;
@@ -383,7 +403,7 @@ void *fake_serve(void *arg)
 	while (!k->stop) {
 		prepare(k, l);
 		pthread_mutex_unlock(&k->lock);
-		poll(l->fds, (nfds_t)(2 + l->clients + l->devs), 20);
+		poll(l->fds, (nfds_t)(2 + l->clients + l->devs), l->unheard ? 1 : 20);
 		serve_doorbells(k, l);
 		pthread_mutex_lock(&k->lock);
 		for (size_t i = 0; i < l->devs; i++)
