@@ -33,6 +33,7 @@ static const char *const names[FAKE_V_COUNT] = {
 	[FAKE_V_REPLY_TYPE] = "reply of the wrong type",
 	[FAKE_V_REPLY_LATE] = "reply too late",
 	[FAKE_V_OPEN_AT_REFUSAL] = "refused while open",
+	[FAKE_V_LOST] = "durable data lost",
 };
 
 const char *fake_verdict_name(enum fake_verdict kind)

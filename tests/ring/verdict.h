@@ -3,7 +3,7 @@
  * What the fake kernel has against its user space. A real kernel answers such things with a broken
  * ring, a lockup, leaked or corrupted data; here each has a name, is counted and explained, and the
  * test decides. The numbers are stable: tests and messages use them. Those from 31 on are about
- * netlink and configfs, not about the ring.
+ * netlink and configfs, and the medium (model.h), not about the ring.
  */
 #ifndef TESTS_RING_VERDICT_H
 #define TESTS_RING_VERDICT_H
@@ -41,6 +41,7 @@ enum fake_verdict {
 	FAKE_V_REPLY_TYPE = 31,    /* a reply of the wrong type: the waiter is lost */
 	FAKE_V_REPLY_LATE = 32,    /* a writer of configfs got no answer in time */
 	FAKE_V_OPEN_AT_REFUSAL = 33, /* refused while still open or mapped */
+	FAKE_V_LOST = 34,            /* what was promised to be durable is lost */
 	FAKE_V_COUNT
 };
 
