@@ -77,7 +77,8 @@ const char *all_handlers(void)
 {
 	static const char *const list[] = { TCMU_HANDLERS "/handler_file.so",
 					    TCMU_TEST_HANDLERS "/handler_slow.so",
-					    TCMU_TEST_HANDLERS "/handler_foreign.so" };
+					    TCMU_TEST_HANDLERS "/handler_foreign.so",
+					    TCMU_TEST_HANDLERS "/handler_volatile.so" };
 	static char dir[160];
 	char name[64];
 
