@@ -239,6 +239,28 @@ lun_refused()
 	assert_match "the refusal of $2" "$said" "$want\$"
 }
 
+# all_at_once COUNT COMMAND...: with 0 to COUNT-1 as its last argument, side by side.
+all_at_once()
+{
+	local n=$1 i pids=()
+	shift
+	for ((i = 0; i < n; i++)); do
+		"$@" "$i" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i" || return 1
+	done
+}
+
+# small_lun NAME DEV_CONFIG [SIZE]: one of many, which takes little memory.
+small_lun()
+{
+	mkdir "$core/$1"
+	put "$core/$1/control" "dev_config=$2,max_data_area_mb=8,cmd_ring_size_mb=1${3:+,dev_size=$3}"
+	put "$core/$1/enable" 1
+}
+
 lun_delete()
 {
 	within 60 rmdir "$core/$1" || fail "deleting $1 failed"

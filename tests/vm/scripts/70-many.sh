@@ -20,34 +20,15 @@ status_of() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$daemon_pid/statu
 now() { awk '{ print $1 }' /proc/uptime; }
 per_lun() { awk -v a="$1" -v b="$2" -v n="$count" 'BEGIN { printf "%.3f s", (b - a) / n }'; }
 
-create()
-{
-	local dev=$core/many$1
-	mkdir "$dev"
-	put "$dev/control" "dev_config=file/$dir/$1,max_data_area_mb=8,cmd_ring_size_mb=1"
-	put "$dev/enable" 1
-}
-
-all_at_once()
-{
-	local i pids=()
-	for ((i = 0; i < count; i++)); do
-		"$@" "$i" &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i" || return 1
-	done
-}
-
 devices() { cat "/proc/$daemon_pid/task"/*/comm 2>/dev/null | grep -c '^tcmu-device'; }
 
+create() { small_lun "many$1" "file/$dir/$1"; }
 remove() { rmdir "$core/many$1"; }
 
 start_daemon
 rss0=$(status_of VmRSS)
 t0=$(now)
-within $((60 + count / 2)) all_at_once create || fail "not all of $count storage objects were created"
+within $((60 + count / 2)) all_at_once "$count" create || fail "not all of $count storage objects were created"
 t1=$(now)
 for ((i = 0; i < count; i++)); do
 	assert_eq "enable of many$i" "$(cat "$core/many$i/enable")" 1
@@ -70,7 +51,7 @@ t2=$(now)
 step "stop: $(per_lun "$t0" "$t1") each; start: $(per_lun "$t1" "$t2") each"
 
 t0=$(now)
-within $((60 + count / 2)) all_at_once remove || fail "not all of $count storage objects were removed"
+within $((60 + count / 2)) all_at_once "$count" remove || fail "not all of $count storage objects were removed"
 t1=$(now)
 step "remove: $(per_lun "$t0" "$t1") each"
 ! compgen -G "$core/many*" >/dev/null || fail "some are still there"
