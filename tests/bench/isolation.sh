@@ -14,13 +14,17 @@
 . "$TCMU_SRC/tests/bench/lib.sh"
 need dmsetup fsfreeze losetup mkfs.ext4
 bench_begin
+for cmd in awk cat dd dmsetup find fsfreeze grep kill ln losetup md5sum mkdir mkfs.ext4 mount ps rm rmdir sleep tail \
+	truncate umount xargs; do
+	warm "$cmd" --version
+done
 
-export TCMU_VM_ISOLATION_IOS=${TCMU_VM_ISOLATION_IOS:-2000}
+ios=${TCMU_VM_ISOLATION_IOS:-2000}
 count=${TCMU_VM_ISOLATION_LUNS:-200}
 depth=255     # commands in flight to the LUN that hurts
 most=1.5      # times the p99 that the others have without it
 least=0.4     # of the commands per second, beside somebody who wants the processor all the time
-patience=3600 # the initiator's, in seconds: see warm() for what they may be worth
+patience=1000000 # in seconds: see warm() for what they may be worth
 lun_size=$((32 << 20))
 spin_handler=$TCMU_BUILD/tests/vm-handlers/handler_spin.so
 [ -e "$spin_handler" ] || skip "$spin_handler is not built"
@@ -106,17 +110,27 @@ in_flight()
 hang()
 {
 	hurt "$1" "$2" --number_ios="$depth" --norandommap
-	wait_for 60 in_flight "$2" || fail "$1: in flight: $(cat "/sys/block/${disk[$2]##*/}/inflight"), expected $depth"
+	wait_for "$patience" in_flight "$2" || fail "$1: in flight: $(cat "/sys/block/${disk[$2]##*/}/inflight"), expected $depth"
 }
 
 # hang_ends NAME LUN: all of them are GOOD.
 hang_ends()
 {
 	local status=0
-	within 60 tail --pid="$hurt_pid" -f /dev/null || fail "$1: its commands do not end"
+	within "$patience" tail --pid="$hurt_pid" -f /dev/null || fail "$1: its commands do not end"
 	wait "$hurt_pid" || status=$?
-	[ "$status" -eq 0 ] && grep -q 'err= 0' "/run/hurt.$1" && grep -q "total=0,$depth," "/run/hurt.$1" ||
+	grep -q 'err= 0' "/run/hurt.$1" && grep -q "total=0,$depth," "/run/hurt.$1" || status=1
+	[ "$status" -eq 0 ] ||
 		fail "$1: not all of $depth commands are GOOD: $(cat "/run/hurt.$1")"
+}
+
+# flood NAME LUN [FIO-OPTION]...: until flood_ends.
+flood() { hurt "$1" "$2" --time_based --runtime="$patience" "${@:3}"; }
+
+flood_ends()
+{
+	kill -TERM "$hurt_pid" 2>/dev/null || fail "$1: it has ended: $(cat "/run/hurt.$1")"
+	wait "$hurt_pid" || :
 }
 
 # What never comes back otherwise, and nobody could remove.
@@ -134,11 +148,11 @@ trap 'thaw_all; on_exit' EXIT
 # --- the figures -----------------------------------------------------------------
 
 declare -A p99 iops
-# measure PHASE: p99[PHASE.JOB] in ns, iops[PHASE.JOB].
+# measure PHASE COMMANDS: p99[PHASE.JOB] in ns, iops[PHASE.JOB].
 measure()
 {
 	local job nsec rate
-	fio --filename="${disk[$measured]}" --output-format=json --output=/run/fio.json --eta=never \
+	IOS=$2 fio --filename="${disk[$measured]}" --output-format=json --output=/run/fio.json --eta=never \
 		"$TCMU_SRC/tests/bench/isolation.fio" >/run/fio.err 2>&1 </dev/null || fail "$1: $(cat /run/fio.err)"
 	while read -r job nsec rate; do
 		p99[$1.$job]=$nsec iops[$1.$job]=$rate
@@ -148,7 +162,7 @@ measure()
 		$2 == "99.000000" { nsec = $3 }
 		$2 == "sync" && job { print job, nsec, rate; job = "" }' /run/fio.json)
 	[ -n "${p99[$1.randwrite-8]-}" ] || fail "$1: no figures in $(cat /run/fio.json)"
-	cp /run/fio.json "$TCMU_RESULTS/isolation.$1.json"
+	cp /run/fio.json "$TCMU_RESULTS/isolation.$engine.$1.json"
 }
 
 missed=''
@@ -183,13 +197,13 @@ another_comes_and_goes()
 
 all_phases()
 {
-	measure warm
-	measure alone
+	measure warm "$ios"
+	measure alone "$ios"
 	against alone warm 0 0
 
 	fsfreeze -f /mnt/frozen
 	hang frozen "$frozen"
-	measure frozen
+	measure frozen "$ios"
 	another_comes_and_goes
 	in_flight "$frozen" || fail "a command to the frozen file system came back"
 	fsfreeze -u /mnt/frozen
@@ -198,7 +212,7 @@ all_phases()
 
 	dmsetup suspend --nolockfs --noflush suspended
 	hang suspended "$suspended"
-	measure suspended
+	measure suspended "$ios"
 	another_comes_and_goes
 	in_flight "$suspended" || fail "a command to the suspended device came back"
 	dmsetup resume suspended
@@ -206,22 +220,20 @@ all_phases()
 	against suspended alone "$most" 0
 
 	# Who fails at once, or is served at once, wants the processor again and again.
-	hurt busy "$busy" --time_based --runtime="$patience"
-	measure busy
-	kill "$hurt_pid"
-	wait "$hurt_pid" || :
+	flood busy "$busy"
+	measure busy $((ios / 2))
+	flood_ends busy
 	against busy alone 0 0
-	hurt full "$full" --time_based --runtime="$patience" --continue_on_error=all
-	measure full
-	kill "$hurt_pid"
-	wait "$hurt_pid" || :
+	flood full "$full" --continue_on_error=all
+	measure full $((ios / 2))
+	flood_ends full
 	grep -q 'No space left' /run/hurt.full || fail "nothing was full: $(cat /run/hurt.full)"
 	against full alone 0 0
 	against full busy "$most" 0
 
 	: >"$spin_flag"
 	hang spins "$spins"
-	measure spins
+	measure spins $((ios / 2))
 	in_flight "$spins" || fail "a command to the handler that spins came back"
 	rm "$spin_flag"
 	hang_ends spins "$spins"
