@@ -153,7 +153,7 @@ void tcmulib_close(struct tcmulib_context *ctx);
  * yet, whether added() was called, has deferred or not, is left to that process, which finds it in its
  * tcmulib_initialize(). A dev whose ADDED is deferred may be released without tcmulib_event_done() for that.
  * Removals need nobody meanwhile, and reconfigs fail with ESRCH. No effect beside other daemons, where a
- * removal would wait for them. On the master thread.
+ * removal would wait for them, nor while one waits since before this program. On the master thread.
  */
 void tcmulib_set_successor(struct tcmulib_context *ctx, bool on);
 

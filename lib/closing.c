@@ -116,12 +116,11 @@ static struct tcmu_device *first_device(struct tcmulib_context *ctx)
 
 /*
  * Writers that have waited since before us, when we end before it was time for them. Also because our own
- * looks wait beside them, and no program is executed, nor does the process end, as long as one does. What
- * a successor was to answer fails then.
+ * looks wait beside them, and no program is executed, nor does the process end, as long as one does.
  */
 static void release_left_over(struct tcmulib_context *ctx)
 {
-	if (!ctx->check_at || (ctx->successor && !ctx->said_blocked) || tcmu_foreign_around(ctx))
+	if (!ctx->check_at || ctx->successor || tcmu_foreign_around(ctx))
 		return;
 	if (tcmu_kernel_ops.waiter_stuck(ctx->kernel))
 		tcmu_kernel_ops.release_waiters(ctx->kernel);

@@ -204,6 +204,7 @@ static void what_is_left_over_is_released(void **state)
 	tcmulib_set_successor(ctx, true);
 	tcmulib_close(ctx);
 	assert_int_equal(kernel.released, 1);
+	assert_false(kernel.left || kernel.reply_on); /* no new one waits */
 
 	kernel.found_count = 0;
 	kernel.stuck = true;
