@@ -140,7 +140,7 @@ start_daemon()
 	before=$(ready_lines)
 	"$daemon_bin" --handler-path "$handlers_dir" "${more[@]}" "$@" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
-	wait_for 60 is_ready "$before" || fail "the daemon is not ready after 60 s"
+	wait_for "${ready_limit:-60}" is_ready "$before" || fail "the daemon is not ready after ${ready_limit:-60} s"
 	kill -0 "$daemon_pid" 2>/dev/null || fail "the daemon ended instead of getting ready"
 }
 
