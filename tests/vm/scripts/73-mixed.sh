@@ -359,7 +359,7 @@ none_in_flight()
 look()
 {
 	local fds=("/proc/$daemon_pid/fd"/*) threads
-	threads=$(cat "/proc/$daemon_pid/task"/*/comm | grep -vc iou-wrk)
+	threads=$(grep -Lsx 'iou-wrk.*' "/proc/$daemon_pid/task"/*/comm | wc -l)
 	awk -v fds="${#fds[@]}" -v threads="$threads" '
 		/^Rss:/ { rss += $2 }
 		/^Anonymous:/ { own += $2 }
@@ -456,7 +456,7 @@ verified()
 	wait "${load[$1]}" || status=$?
 	[ "$status" -eq 128 ] && grep -q 'err= 0' "$out" && ! grep -q 'err=[^ ]' "$out" ||
 		fail "$1: an error ($status): $(tail -n 25 "$out")"
-	step "$1: $(sed -n 's/^ *READ:.* \(io=[^ ]*\) .*/verified \1/p; s/^ *issued rwts: total=\([0-9]*\),\([0-9]*\).*/\1 reads and \2 writes/p' "$out" | paste -sd ' ')"
+	step "$1: $(sed -n 's/^ *READ:.* \(io=[^ ,]*\).*/verified \1/p; s/^ *issued rwts: total=\([0-9]*\),\([0-9]*\).*/\1 reads and \2 writes/p' "$out" | paste -sd ' ')"
 }
 
 start_daemon -d
@@ -475,7 +475,7 @@ fi
 flat "all" "${all_samples[@]}"
 for i in "${!counts[@]}"; do
 	[ "$i" = none ] || echo "${counts[$i]} $i"
-done | sort -k 2 | paste -sd ',' | sed "s/^/$rounds rounds: /"
+done | sort -k 2 | paste -sd ' ' | sed "s/^/$rounds rounds: /"
 
 for name in "${witnesses[@]}" come; do
 	verified "$name"
