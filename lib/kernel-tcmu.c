@@ -143,6 +143,11 @@ static void kernel_close(struct tcmu_kernel *k)
 	free(k);
 }
 
+static bool kernel_look_stuck(struct tcmu_kernel *k)
+{
+	return tcmu_looks_stuck(&k->looks);
+}
+
 /* ---- writers that wait for an answer ---------------------------------------------------------- */
 
 /* Is the task asleep in target_core_user.c's wait for a reply? Which of the two functions the stack
@@ -256,6 +261,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.reply = kernel_reply,
 	.scan = kernel_scan,
 	.inspect = kernel_inspect,
+	.look_stuck = kernel_look_stuck,
 	.waiter_stuck = kernel_waiter_stuck,
 	.other_listener = kernel_other_listener,
 	.release_waiters = kernel_release_waiters,

@@ -76,6 +76,8 @@ struct tcmu_kernel_ops {
 	 * configfs blocks for a device whose REMOVED is still to be answered. What err says of one is
 	 * 0 or -errno (-ETIMEDOUT: then waiter_stuck() is true). NULL: scan() has filled them in. */
 	void (*inspect)(struct tcmu_kernel *k, struct tcmu_found *dev, size_t n);
+	/* Has a look of inspect()'s not come back yet? NULL: never. */
+	bool (*look_stuck)(struct tcmu_kernel *k);
 	/* Is a configfs writer in the kernel, waiting for a reply? After true only those count that
 	 * were waiting then too: true twice is one that waits since the first look. */
 	bool (*waiter_stuck)(struct tcmu_kernel *k);

@@ -119,6 +119,12 @@ static void k_inspect(struct tcmu_kernel *k, struct tcmu_found *dev, size_t n)
 		inspect_one(&dev[i]);
 }
 
+static bool k_look_stuck(struct tcmu_kernel *k)
+{
+	(void)k;
+	return kernel.look_stuck;
+}
+
 static bool k_waiter_stuck(struct tcmu_kernel *k)
 {
 	(void)k;
@@ -230,6 +236,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.reply = k_reply,
 	.scan = k_scan,
 	.inspect = k_inspect,
+	.look_stuck = k_look_stuck,
 	.waiter_stuck = k_waiter_stuck,
 	.other_listener = k_other_listener,
 	.release_waiters = k_release_waiters,

@@ -27,7 +27,7 @@ struct noted_kernel {
 	int reply_count;
 	struct tcmu_found found[16];
 	int found_count;
-	bool stuck;
+	bool stuck, look_stuck;
 	int others;        /* what other_listener() says */
 	int inspect_error; /* of a device that does not exist */
 	int inspections;   /* calls of inspect() */
