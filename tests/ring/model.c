@@ -10,6 +10,7 @@ enum kind { WRITE, ZERO, READ, FLUSH };
 struct io {
 	enum kind kind;
 	bool good, through; /* through: durable when it is GOOD */
+	bool fua;           /* by itself, and not since there is no cache */
 	unsigned int answers;
 	uint64_t lba, submitted, answered; /* answered: 0 while it is not */
 	uint32_t blocks;
@@ -171,7 +172,7 @@ uint64_t model_flush(struct model *m)
 void model_through(struct model *m, uint64_t io)
 {
 	pthread_mutex_lock(&m->lock);
-	m->io[io].through = true;
+	m->io[io].through = m->io[io].fua = true;
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -231,10 +232,14 @@ static void flushed(struct model *m, struct block *b, uint64_t before)
 	outdate(m, b, newest, true);
 }
 
+/* Commands have no order: one that was sent before it was turned on may be carried out after that. */
 void model_set_cache(struct model *m, bool on)
 {
 	pthread_mutex_lock(&m->lock);
 	m->cached = on;
+	for (uint64_t n = m->oldest; n < m->io_cnt && on; n++)
+		if (!m->io[n].answered)
+			m->io[n].through = m->io[n].fua;
 	pthread_mutex_unlock(&m->lock);
 }
 

@@ -41,7 +41,8 @@ void model_answered(struct model *m, uint64_t io, bool good, const void *data);
 void model_through(struct model *m, uint64_t io);
 /* SYNCHRONIZE CACHE, likewise. */
 uint64_t model_flush(struct model *m);
-/* Writes from now on stay in a volatile cache if they end GOOD; at first none does. */
+/* Writes from now on stay in a volatile cache if they end GOOD; at first none does. On: before that is
+ * submitted; off: when it has ended GOOD. */
 void model_set_cache(struct model *m, bool on);
 /* The cache is lost now, while nobody serves. What is answered is answered. */
 void model_power_cut(struct model *m);

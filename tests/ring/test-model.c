@@ -326,6 +326,30 @@ static void no_cache_no_loss(void **state)
 	fine();
 }
 
+/* One in flight meanwhile may come after it. */
+static void cache_turned_on(void **state)
+{
+	struct written a = written(), b, c;
+
+	(void)state;
+	flush(true);
+	model_set_cache(m, false);
+	begin(&b);
+	model_set_cache(m, true);
+	good(&b);
+	model_power_cut(m);
+	reads(&a);
+	fine();
+	model_set_cache(m, false);
+	begin(&c);
+	model_through(m, c.io);
+	model_set_cache(m, true);
+	good(&c);
+	model_power_cut(m);
+	reads(&a);
+	accused(FAKE_V_LOST);
+}
+
 static void a_fua_read_promises(void **state)
 {
 	struct written a = written();
@@ -381,6 +405,7 @@ int main(void)
 		CACHED(a_flush_across_the_cut),
 		CACHED(fua_promises),
 		CACHED(no_cache_no_loss),
+		CACHED(cache_turned_on),
 		CACHED(a_fua_read_promises),
 		CACHED(in_flight_at_the_cut),
 	};
