@@ -390,7 +390,9 @@ sample()
 	now=$(rest)
 	samples+=("$now")
 	all_samples+=("$now")
-	cat "/proc/$daemon_pid/task"/*/comm "/proc/$daemon_pid/smaps" >"$TCMU_RESULTS/73-rest.${#all_samples[@]}"
+	cp "/proc/$daemon_pid/smaps" "$TCMU_RESULTS/73-smaps.${#all_samples[@]}"
+	# On a stack that chance puts below a multiple of 2 MiB, for a thread that touches some kB.
+	! grep '^AnonHugePages: *[1-9]' "/proc/$daemon_pid/smaps" || fail "the daemon has huge pages"
 	step "at rest: $now (kB of its own, kB RSS, descriptors, threads)"
 	[ -z "$(stuck "$stuck_too")" ] || fail "stuck: $(stuck "$stuck_too")"
 	kill -CONT "${load[@]}"
