@@ -9,7 +9,7 @@
 
 #include "crowd.h"
 
-#define HANDLERS     "file foreign slow"
+#define HANDLERS     "file foreign slow volatile"
 #define MANAGER      ROOT "/HandlerManager1"
 #define MANAGER_IFCE SERVICE ".HandlerManager1"
 #define NOBODY       65534
