@@ -103,11 +103,12 @@ hurt()
 	hurt_pid=$!
 }
 
+# in_flight LUN [LEAST]
 in_flight()
 {
 	local writes
 	read -r _ writes <"/sys/block/${disk[$1]##*/}/inflight"
-	[ "$writes" -eq "$depth" ]
+	[ "$writes" -ge "${2:-$depth}" ]
 }
 
 # hang NAME LUN: returns when all of its commands are on their way.
@@ -129,7 +130,11 @@ hang_ends()
 }
 
 # flood NAME LUN [FIO-OPTION]...: until flood_ends.
-flood() { hurt "$1" "$2" --time_based --runtime="$patience" "${@:3}"; }
+flood()
+{
+	hurt "$1" "$2" --time_based --runtime="$patience" "${@:3}"
+	wait_for "$patience" in_flight "$2" 1 || fail "$1: it does not begin"
+}
 
 flood_ends()
 {
