@@ -87,7 +87,7 @@ static void sysbus_connect(struct sysbus *bus)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
 
-	if (!address) {
+	if (!address || !g_dbus_is_supported_address(address, &error)) {
 		unreachable(bus, error);
 		return;
 	}

@@ -46,8 +46,9 @@ void world_open(struct world *w)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	/* Whatever bus this machine has is none of ours. */
-	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+	/* Whatever bus this machine has is none of ours. GLib starts no thread for an address like this one, whose
+	 * locks ThreadSanitizer would not see. */
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", "none:", 1);
 	memset(w, 0, sizeof(*w));
 	snprintf(w->dir, sizeof(w->dir), "%s/tcmu-test.XXXXXX",
 		 tmp && strlen(tmp) < 64 ? tmp : "/tmp");
