@@ -158,13 +158,42 @@ static bool may_retry(struct tcmulib_context *ctx, struct tcmu_pending *pend)
 	return !late || pend->silent;
 }
 
+/*
+ * Its sizes, which tcmu_device_new() would read, not on a thread that somebody may wait for: the event may be
+ * an old one of an object that does not exist any more, and to look for that waits for any removal in the
+ * same HBA, which waits for us. False: then it may be like that.
+ */
+static bool look_up_sizes(struct tcmulib_context *ctx, struct tcmu_event *ev)
+{
+	struct tcmu_found dev = { .minor = ev->minor };
+
+	if (ev->block_size || !tcmu_kernel_ops.inspect)
+		return true;
+	memcpy(dev.uio_name, ev->uio_name, sizeof(dev.uio_name));
+	tcmu_kernel_ops.inspect(ctx->kernel, &dev, 1);
+	if (dev.err == -ETIMEDOUT)
+		return false;
+	ev->block_size = dev.block_size;
+	ev->dev_size = dev.dev_size;
+	return true;
+}
+
 /* Also for another try: pend may have waited before. */
 static void deliver_added(struct tcmulib_context *ctx, struct tcmu_pending *pend,
 			  struct tcmulib_handler *handler)
 {
-	struct tcmu_device *dev = tcmu_device_new(ctx->kernel, &pend->ev);
-	int err = errno;
+	struct tcmu_device *dev;
+	int err;
 
+	if (!look_up_sizes(ctx, &pend->ev)) {
+		/* If it exists the scan finds it, and who waits. */
+		ctx->rescan_at = tcmu_now_ms() + 1000;
+		pend->silent = true;
+		tcmu_pending_finish(ctx, pend, 0);
+		return;
+	}
+	dev = tcmu_device_new(ctx->kernel, &pend->ev);
+	err = errno;
 	if (dev) {
 		dev->handler = handler;
 		/* It has ended since, perhaps without an answer. */
