@@ -11,7 +11,7 @@
 
 enum {
 	N = 240 / SLOWER
-}; /* what the fake does is quadratic; a thousand: tests/vm/scripts/74-storm.sh */
+}; /* what the fake does is quadratic; a thousand: tests/vm/scripts/long/74-storm.sh */
 
 static struct shell sh[N];
 static char name[N][16], config[N][200];

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Storage objects that come and go (scripts/74-storm.sh).
+"""Storage objects that come and go (scripts/long/74-storm.sh).
 
   storm.py run COUNT SEED     COUNT administrators, each with an object of its own,
                               which it creates, with a config that is good or bad,
