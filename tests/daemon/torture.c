@@ -190,13 +190,17 @@ static size_t compose_cache(struct io *io, uint8_t *cdb)
 
 static enum what choose(struct torture *t)
 {
+	bool cache = t->cfg.promises & TORTURE_CACHE;
 	unsigned int n = below(t, 1000);
 
-	if (n < 10 && t->cfg.promises & TORTURE_CACHE && !t->selecting)
+	if (n < 3 && cache && !t->selecting)
 		return t->cached ? CACHE_OFF : CACHE_ON;
 	if (n < 30 && t->cfg.promises & TORTURE_FLUSH)
 		return FLUSHES;
-	return n < 80 ? ZEROES : n < 500 ? READS : WRITES;
+	/* Without the cache they have a flush of their own, which would cover for the writes. */
+	if (n < (cache ? 6 : 80))
+		return ZEROES;
+	return n < 500 ? READS : WRITES;
 }
 
 static void compose(struct io *io)
