@@ -14,7 +14,8 @@
 #	judge VARIANT LEAST LABEL...
 
 iscsi=$cfs/iscsi
-iqn=iqn.2003-01.org.linux-iscsi.tcmu:conformance
+# Another one for each script: see iscsi_forget().
+iqn=iqn.2003-01.org.linux-iscsi.tcmu:$script_name
 
 # How long the whole family may take. It needs 200 s with TCG on an idle machine.
 suite_limit=${TCMU_VM_SUITE_SECONDS:-1500}
@@ -106,13 +107,14 @@ iscsi_login()
 	wait_for 30 iscsi_disk || fail "no disk over iSCSI after 30 s"
 }
 
-# iscsi_forget: the initiator's disk, before the target ends.
+# iscsi_forget: the initiator's disk, before the target ends. Its session stays, without
+# a disk, until the guest ends: only iscsid ends one. iscsistart refuses a second session
+# with the same target.
 iscsi_forget()
 {
-	local session
-	for session in /sys/class/iscsi_session/session*; do
-		[ ! -d "$session" ] || within 100 put "$(echo "$session/device/target"*/*/delete)" 1 ||
-			fail "the iSCSI disk cannot be removed"
+	local delete
+	for delete in /sys/class/iscsi_session/session*/device/target*/*/delete; do
+		[ ! -e "$delete" ] || within 100 put "$delete" 1 || fail "the iSCSI disk cannot be removed"
 	done
 }
 
