@@ -13,6 +13,7 @@
 deps_build=(
 	gcc g++ make cmake pkg-config libc6-dev
 	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev liburing-dev
+	libsystemd-dev
 )
 deps_test=(
 	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind dbus-daemon
