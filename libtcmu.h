@@ -463,17 +463,45 @@ ssize_t tcmu_target_list(const char *path, char *buf, size_t size);
 
 enum tcmu_log_level { TCMU_LOG_ERROR = 1, TCMU_LOG_WARN, TCMU_LOG_INFO, TCMU_LOG_DEBUG };
 
-/* Where messages go; none by default. dev_name is NULL for what concerns no device; msg has no
- * newline and is valid during the call. The sink may be called from any thread. Set both before
- * anything else. */
-void tcmu_set_log_sink(void (*sink)(enum tcmu_log_level level, const char *dev_name,
-				    const char *msg, void *arg),
-		       void *arg);
+/* The command that a message is about. */
+struct tcmu_log_about {
+	const uint8_t *cdb; /* a whole one, or NULL */
+	uint64_t lba;
+	bool has_lba;
+	bool has_sense;
+	uint8_t sense_key, asc, ascq; /* SPC-5 4.4 */
+	bool wanted;                  /* neither the level nor the rate holds it back: a trace */
+};
+
+/* A message, as a sink gets it: everything is valid during the call. */
+struct tcmu_log_record {
+	enum tcmu_log_level level;
+	const char *device;                 /* "user_0/name"; NULL: it concerns none */
+	const char *handler;                /* its subtype; NULL: none, or not known yet */
+	const char *message;                /* a line of UTF-8 without its end */
+	const struct tcmu_log_about *about; /* or NULL */
+};
+
+/* Where messages go; nowhere by default. The sink may be called from any thread. Set it before anything
+ * else. */
+void tcmu_set_log_sink(void (*sink)(const struct tcmu_log_record *record, void *arg), void *arg);
 void tcmu_set_log_level(enum tcmu_log_level level); /* default TCMU_LOG_INFO */
+
+/* At most so many messages of each level about one device within TCMU_LOG_RATE_SEC seconds; the rest is counted,
+ * and the count is told. 0, the default: no limit. Any thread. */
+#define TCMU_LOG_RATE_SEC 10
+void tcmu_set_log_rate(unsigned int messages);
+/* Tells how many messages about dev were dropped, which otherwise the next message does. Those of a time that is not
+ * over only if now is set. Any thread. */
+void tcmu_log_settle(struct tcmu_device *dev, bool now);
 
 /* dev may be NULL. errno is preserved. */
 void tcmu_log(enum tcmu_log_level level, struct tcmu_device *dev, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same about a command. */
+void tcmu_log_command(enum tcmu_log_level level, struct tcmu_device *dev,
+		      const struct tcmu_log_about *about, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #define tcmu_err(...)           tcmu_log(TCMU_LOG_ERROR, NULL, __VA_ARGS__)
 #define tcmu_warn(...)          tcmu_log(TCMU_LOG_WARN, NULL, __VA_ARGS__)

@@ -200,12 +200,11 @@ static void removed(struct tcmu_device *dev)
 
 /* ---- the program ------------------------------------------------------------------------------ */
 
-static void print_message(enum tcmu_log_level level, const char *dev_name, const char *msg,
-			  void *arg)
+static void print_message(const struct tcmu_log_record *record, void *arg)
 {
-	(void)level;
 	(void)arg;
-	fprintf(stderr, "consumer: %s%s%s\n", dev_name ? dev_name : "", dev_name ? ": " : "", msg);
+	fprintf(stderr, "consumer: %s%s%s\n", record->device ? record->device : "",
+		record->device ? ": " : "", record->message);
 }
 
 /* SIGTERM and SIGINT as a descriptor, so that they end the loop between two rounds. */

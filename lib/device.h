@@ -60,6 +60,7 @@ struct tcmu_device {
 	int start_error; /* of the last tcmu_device_start(): 0 or -errno */
 	bool park_said;  /* the reason for parking was logged */
 	bool removed;    /* REMOVED was delivered, or ADDED refused; any thread may read */
+	uint64_t log_windows[TCMU_LOG_DEBUG + 1]; /* lib/log.c; any thread, atomic */
 	struct tcmu_ring ring;
 
 	/* under ctx->lock */
