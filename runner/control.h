@@ -12,4 +12,8 @@ struct runner_limits;
 /* open_sec, close_sec and stop_sec from now on, for what begins then. The rest is not looked at. */
 void runner_set_limits(const struct runner_limits *limits);
 
+/* Each command of these devices is told of in the log from now on, and of no others; also of such that come later.
+ * "user_0/name" or "name", NULL at the end; NULL: of none. */
+void runner_set_trace(const char *const *names);
+
 #endif

@@ -56,6 +56,7 @@ struct runner_dev *runner_dev_new(struct tcmu_device *dev, const struct runner_h
 	rdev->entry = entry;
 	rdev->handler = &entry->handler;
 	rdev->existed = existed;
+	rdev->traced = runner_trace_wants(tcmu_dev_get_name(dev));
 	rdev->ended = ended;
 	rdev->wake_fd = rdev->epoll_fd = -1;
 	rdev->batch_last = &rdev->batch_first;
@@ -311,6 +312,7 @@ static void *device_main(void *arg)
 		tcmulib_device_stop(rdev->dev);
 	}
 	close_handler(rdev);
+	tcmu_log_settle(rdev->dev, true);
 	/* REMOVED is answered when the storage is closed, so that a new device may open it. */
 	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_REMOVED))
 		tcmulib_event_done(rdev->dev, 0);

@@ -96,6 +96,7 @@ struct runner_dev {
 	_Atomic(unsigned int) requests;        /* any thread */
 	_Atomic(enum runner_reply) reply;      /* any thread */
 	_Atomic(unsigned int) unit_attentions; /* RUNNER_UA_*: each told to one command */
+	_Atomic(bool) traced;                  /* any thread: each command is told of */
 	_Atomic(bool) sleeping; /* the thread is in, or on its way into, epoll_wait */
 	int wake_fd;            /* eventfd */
 	int epoll_fd;
@@ -256,6 +257,17 @@ void runner_idle_look(struct runner_idle *idle);
 /* runner/dispatch.c: a new command from the ring. */
 void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd);
 size_t runner_cmd_size(const struct runner_dev *rdev); /* bytes of a runner_cmd with its cmd_priv */
+
+/* runner/report.c. Main thread: these devices are traced, NULL: none; and is this one of them? */
+void runner_trace_choose(const char *const *names);
+bool runner_trace_wants(const char *name);
+/* Device's thread. What a message about this command has for fields. */
+void runner_report_about(const struct runner_cmd *rc, struct tcmu_log_about *about);
+/* A command of a traced device begins. */
+void runner_report_begin(struct runner_cmd *rc);
+/* A command of a traced device has come to its end with sts, or one of any device without GOOD; what sense data it has
+ * are in its buffer. */
+void runner_report_end(struct runner_cmd *rc, int sts);
 
 /* runner/ops.c, on the device's thread before its first operation. */
 void runner_ops_init(struct runner_dev *rdev);

@@ -71,6 +71,8 @@ static void answer(struct runner_cmd *rc, int sts)
 	rc->active = false;
 	if (rc->range.listed)
 		runner_range_unlock(rc);
+	if (sts != TCMU_STS_OK || atomic_load_explicit(&rdev->traced, memory_order_relaxed))
+		runner_report_end(rc, sts);
 	if (!rc->abort.asked || !runner_abort_end(rc))
 		tcmulib_command_complete(rdev->dev, rc->pub.lib_cmd, sts);
 	if (rdev->wipe && !rdev->active)
@@ -367,6 +369,9 @@ void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd)
 	rc->range.listed = false;
 	rc->active = false;
 	rc->looks = 0;
+	rc->begun_ns = 0;
+	if (atomic_load_explicit(&rdev->traced, memory_order_relaxed))
+		runner_report_begin(rc);
 	rc->abort.asked = rc->abort.listed = rc->abort.kept = false;
 	if (rdev->handler->cmd_priv_size)
 		memset(tcmur_cmd_priv(&rc->pub), 0, rdev->handler->cmd_priv_size);

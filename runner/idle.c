@@ -42,6 +42,7 @@ void runner_idle_look(struct runner_idle *idle)
 	struct runner_dev *rdev = container_of(idle, struct runner_dev, idle);
 
 	check_deaf(rdev);
+	tcmu_log_settle(rdev->dev, false);
 	if (atomic_exchange(&idle->used, false) || idle->deaf) {
 		look_later(idle);
 		runner_dev_request(rdev, RUNNER_REQ_WATCH);
@@ -49,6 +50,7 @@ void runner_idle_look(struct runner_idle *idle)
 	}
 	/* First this: the device's thread may set it anew. */
 	g_source_set_ready_time(idle->source, -1);
+	tcmu_log_settle(rdev->dev, true); /* there may be no message for a long time */
 	runner_dev_request(rdev, RUNNER_REQ_TRIM);
 }
 

@@ -363,6 +363,18 @@ void runner_set_limits(const struct runner_limits *limits)
 	mgr.limits.stop_sec = limits->stop_sec;
 }
 
+void runner_set_trace(const char *const *names)
+{
+	runner_trace_choose(names);
+	if (!mgr.lib)
+		return;
+	list_for_each (node, &mgr.devices) {
+		struct runner_dev *rdev = container_of(node, struct runner_dev, node);
+
+		atomic_store(&rdev->traced, runner_trace_wants(tcmu_dev_get_name(rdev->dev)));
+	}
+}
+
 int runner_start(const struct runner_limits *limits, const char *const *foreign)
 {
 	size_t n = runner_registry_count(), served = 0;

@@ -57,6 +57,7 @@ struct runner_cmd {
 	bool active;        /* counted in runner_dev.active */
 	uint16_t looks;     /* how often runner_watch() has met it */
 	uint64_t error_off; /* bytes, tcmur_cmd_set_error_offset() */
+	int64_t begun_ns;   /* CLOCK_MONOTONIC, when the device was traced then; 0: it was not */
 
 	struct {                     /* the range that it has locked, runner/range.c */
 		struct list node;    /* runner_dev.ranges */

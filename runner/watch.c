@@ -51,9 +51,11 @@ static unsigned int age_sec(const struct runner_cmd *rc)
 static void say(struct runner_dev *rdev, const struct runner_cmd *rc, unsigned int others)
 {
 	uint8_t *cdb = rc->pub.lib_cmd->cdb;
+	struct tcmu_log_about about;
 
-	tcmu_dev_warn(
-		rdev->dev,
+	runner_report_about(rc, &about);
+	tcmu_log_command(
+		TCMU_LOG_WARN, rdev->dev, &about,
 		"%s (operation code %02xh), LBA %llu, %u blocks, has taken %u s so far: it %s; so "
 		"have %u others",
 		rc->op ? rc->op->name : "a command", cdb[0],

@@ -178,6 +178,55 @@ void scsi_sense_build(const struct scsi_sense *sense, bool desc, uint8_t *buf)
 		build_fixed(sense, buf);
 }
 
+void scsi_sense_read(const uint8_t *buf, struct scsi_sense *sense)
+{
+	*sense = SCSI_SENSE_NONE;
+	switch (buf[0] & 0x7f) {
+	case 0x70: /* fixed format, current and deferred */
+	case 0x71:
+		sense->key = buf[2] & 0x0f;
+		sense->asc = buf[12];
+		sense->ascq = buf[13];
+		break;
+	case 0x72: /* descriptor format */
+	case 0x73:
+		sense->key = buf[1] & 0x0f;
+		sense->asc = buf[2];
+		sense->ascq = buf[3];
+		break;
+	}
+}
+
+const char *scsi_sense_key_name(uint8_t key)
+{
+	static const char *const names[16] = {
+		"NO SENSE",       "RECOVERED ERROR", "NOT READY",      "MEDIUM ERROR",
+		"HARDWARE ERROR", "ILLEGAL REQUEST", "UNIT ATTENTION", "DATA PROTECT",
+		"BLANK CHECK",    "VENDOR SPECIFIC", "COPY ABORTED",   "ABORTED COMMAND",
+		"RESERVED",       "VOLUME OVERFLOW", "MISCOMPARE",     "COMPLETED",
+	};
+
+	return names[key & 0x0f];
+}
+
+const char *scsi_status_name(uint8_t status)
+{
+	switch (status) {
+	case SAM_STAT_GOOD:
+		return "GOOD";
+	case SAM_STAT_CHECK_CONDITION:
+		return "CHECK CONDITION";
+	case SAM_STAT_BUSY:
+		return "BUSY";
+	case SAM_STAT_RESERVATION_CONFLICT:
+		return "RESERVATION CONFLICT";
+	case SAM_STAT_TASK_SET_FULL:
+		return "TASK SET FULL";
+	default:
+		return "unknown status";
+	}
+}
+
 size_t scsi_sense_length(const uint8_t *buf)
 {
 	return (size_t)8 + buf[7];

@@ -70,6 +70,14 @@ struct scsi_sense scsi_sense_progress(struct scsi_sense what, uint64_t done, uin
  * buf[SCSI_SENSE_SIZE], the rest zeros. Fixed format leaves an INFORMATION above 32 bits out. */
 void scsi_sense_build(const struct scsi_sense *sense, bool desc, uint8_t *buf);
 
+/* Key, ASC and ASCQ of what scsi_sense_build(), or a handler, has left in buf, in either format; all zero for anything
+ * else. The rest of *sense is zeroed. */
+void scsi_sense_read(const uint8_t *buf, struct scsi_sense *sense);
+
+/* As SPC-5 4.4.8 and SAM-6 5.3.1 have them, in capitals. */
+const char *scsi_sense_key_name(uint8_t key);
+const char *scsi_status_name(uint8_t status);
+
 /* Bytes that scsi_sense_build() used: 18 in fixed format, 8 and more in descriptor format. */
 size_t scsi_sense_length(const uint8_t *buf);
 

@@ -139,6 +139,12 @@ void tcmu_log(enum tcmu_log_level level, struct tcmu_device *d, const char *fmt,
 	(void)level, (void)d, (void)fmt;
 }
 
+void tcmu_log_command(enum tcmu_log_level level, struct tcmu_device *d,
+		      const struct tcmu_log_about *about, const char *fmt, ...)
+{
+	(void)level, (void)d, (void)about, (void)fmt;
+}
+
 void runner_dev_wake(struct runner_dev *r)
 {
 	(void)r;

@@ -267,6 +267,28 @@ static void every_outcome_has_a_status(void **state)
 		assert_int_not_equal(scsi_sense_from_sts(sts, &sense), SAM_STAT_GOOD);
 }
 
+/* What a handler, or scsi_sense_build(), has written, in both formats. */
+static void can_be_read(void **state)
+{
+	uint8_t buf[SCSI_SENSE_SIZE + 8];
+	struct scsi_sense sense;
+
+	(void)state;
+	for (int desc = 0; desc < 2; desc++) {
+		build(&SCSI_SENSE_NO_SPACE, desc, buf);
+		memset(&sense, CANARY, sizeof(sense));
+		scsi_sense_read(buf, &sense);
+		assert_memory_equal(&sense, &SCSI_SENSE_NO_SPACE, sizeof(sense));
+	}
+	buf[0] = 0x7f; /* vendor specific */
+	scsi_sense_read(buf, &sense);
+	assert_int_equal(sense.key | sense.asc | sense.ascq, 0);
+	assert_string_equal(scsi_sense_key_name(MISCOMPARE), "MISCOMPARE");
+	assert_string_equal(scsi_sense_key_name(ABORTED_COMMAND), "ABORTED COMMAND");
+	assert_string_equal(scsi_status_name(SAM_STAT_TASK_SET_FULL), "TASK SET FULL");
+	assert_string_equal(scsi_status_name(1), "unknown status");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +307,7 @@ int main(void)
 		cmocka_unit_test(outcomes_without_sense),
 		cmocka_unit_test(unknown_outcomes_are_hardware_errors),
 		cmocka_unit_test(every_outcome_has_a_status),
+		cmocka_unit_test(can_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
