@@ -16,6 +16,7 @@
 #include "daemon/upgrade.h"
 #include "dbus/service.h"
 #include "libtcmu.h"
+#include "runner/control.h"
 #include "runner/load.h"
 #include "runner/manager.h"
 #include "runner/registry.h"
@@ -115,6 +116,7 @@ static int run(const struct daemon_options *opt)
 	join_bus();
 	if (stopping)
 		return EXIT_SUCCESS;
+	runner_set_trace((const char *const *)opt->trace);
 	ret = runner_start(&opt->limits, (const char *const *)opt->foreign);
 	if (ret) {
 		tcmu_err("cannot connect to the kernel's TCM-User: %s%s", strerror(-ret),
@@ -167,7 +169,7 @@ int main(int argc, char **argv)
 		daemon_options_free(&opt);
 		return ret > 0 ? EXIT_SUCCESS : 2;
 	}
-	if (!daemon_log_open(opt.log_dir, opt.log_level)) {
+	if (!daemon_log_open(opt.log_dir, opt.log_target, opt.log_level, opt.log_rate)) {
 		if (!daemon_lock(opt.lock_path)) {
 			signal(SIGPIPE, SIG_IGN);
 			loop = g_main_loop_new(NULL, FALSE);

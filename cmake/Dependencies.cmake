@@ -22,7 +22,9 @@ tcmu_need(KMOD "libkmod" "libkmod-dev" "kmod-devel")
 # Without it the workers do all I/O.
 pkg_check_modules(URING QUIET IMPORTED_TARGET "liburing>=2.3")
 # Without it systemd is not told when the daemon is ready, and messages go to stderr alone.
-pkg_check_modules(SYSTEMD QUIET IMPORTED_TARGET "libsystemd")
+if(TCMU_SYSTEMD)
+	pkg_check_modules(SYSTEMD QUIET IMPORTED_TARGET "libsystemd")
+endif()
 if(TCMU_TESTS)
 	tcmu_need(CMOCKA "cmocka" "libcmocka-dev" "libcmocka-devel")
 endif()

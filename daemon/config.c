@@ -61,17 +61,18 @@ static const char *set_path(char **field, const char *value)
 	return NULL;
 }
 
-static const char *set_list(struct daemon_options *opt, const char *value)
+static const char *set_list(struct daemon_options *opt, const char *value,
+			    const char *(*set)(struct daemon_options *opt, char **list))
 {
 	g_auto(GStrv) parts = g_strsplit_set(value, ",; ", -1);
-	g_autoptr(GPtrArray) subtypes = g_ptr_array_new();
+	g_autoptr(GPtrArray) list = g_ptr_array_new();
 
 	for (char **part = parts; *part; part++) {
 		if (**part)
-			g_ptr_array_add(subtypes, *part);
+			g_ptr_array_add(list, *part);
 	}
-	g_ptr_array_add(subtypes, NULL);
-	return daemon_set_foreign(opt, (char **)subtypes->pdata);
+	g_ptr_array_add(list, NULL);
+	return set(opt, (char **)list->pdata);
 }
 
 /* Where a text of old's is to stay. */
@@ -106,9 +107,17 @@ static const char *set_other(struct reading *r, const char *key, const char *val
 		if (wants && old)
 			keep_text(&opt->handler_path, old->handler_path);
 	} else if (!strcmp(key, "foreign")) {
-		wants = set_list(opt, value);
+		wants = set_list(opt, value, daemon_set_foreign);
 		if (wants && old && old->foreign)
 			daemon_set_foreign(opt, old->foreign);
+	} else if (!strcmp(key, "trace")) {
+		wants = set_list(opt, value, daemon_set_trace);
+		if (wants && old && old->trace)
+			daemon_set_trace(opt, old->trace);
+	} else if (!strcmp(key, "log_target")) {
+		wants = daemon_set_log_target(opt, value);
+		if (wants && old)
+			opt->log_target = old->log_target;
 	} else {
 		*known = false;
 	}

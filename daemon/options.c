@@ -45,7 +45,8 @@ static bool check_given(const char *option, const char *value, const char *wants
 /* The command line itself; strings are NULL and lists empty where it has none. */
 struct given {
 	gboolean version, debug, check;
-	char *engine, *config_path, *log_dir, *handler_path, *lock_path, *crash_path, **foreign;
+	char *engine, *config_path, *log_dir, *log_target, *handler_path, *lock_path, *crash_path;
+	char **foreign, **trace;
 };
 
 static void given_free(struct given *g)
@@ -53,10 +54,12 @@ static void given_free(struct given *g)
 	g_free(g->engine);
 	g_free(g->config_path);
 	g_free(g->log_dir);
+	g_free(g->log_target);
 	g_free(g->handler_path);
 	g_free(g->lock_path);
 	g_free(g->crash_path);
 	g_strfreev(g->foreign);
+	g_strfreev(g->trace);
 }
 
 /* Numbers go into *opt. 0 or -1. */
@@ -72,6 +75,14 @@ static int parse_line(struct daemon_options *opt, struct given *g, int argc, cha
 		  "Limit of open files (default 1000000)", "N" },
 		{ "tcmu-log-dir", 'l', 0, G_OPTION_ARG_FILENAME, &g->log_dir,
 		  "Write DIR/tcmu-runner.log too", "DIR" },
+		{ "log-target", 0, 0, G_OPTION_ARG_STRING, &g->log_target,
+		  "Where else: auto (default), stderr, journal, syslog or none", "WHERE" },
+		{ "log-rate", 0, 0, G_OPTION_ARG_INT, &opt->log_rate,
+		  "At most N messages of a level about one device within 10 s (default 20; 0: "
+		  "all)",
+		  "N" },
+		{ "trace", 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->trace,
+		  "Tell of each command of this storage object; may be repeated", "NAME" },
 		{ "version", 'V', 0, G_OPTION_ARG_NONE, &g->version, "Print the version", NULL },
 		{ "handler-path", 0, 0, G_OPTION_ARG_FILENAME, &g->handler_path,
 		  "Load handlers from DIR (default " TCMU_HANDLER_PATH ")", "DIR" },
@@ -124,6 +135,8 @@ static void set_defaults(struct daemon_options *opt)
 {
 	*opt = (struct daemon_options) {
 		.log_level = TCMU_LOG_INFO,
+		.log_target = DAEMON_LOG_AUTO,
+		.log_rate = 20,
 		.nofile = NOFILE_DEFAULT,
 		.handler_path = g_strdup(TCMU_HANDLER_PATH),
 		.limits = { .open_sec = 60,
@@ -152,6 +165,15 @@ static bool set_given(struct daemon_options *opt, struct given *g)
 		g_autofree char *all = g_strjoinv(" --foreign=", g->foreign);
 
 		if (!check_given("foreign", all, daemon_set_foreign(opt, g->foreign)))
+			return false;
+	}
+	if (g->log_target &&
+	    !check_given("log-target", g->log_target, daemon_set_log_target(opt, g->log_target)))
+		return false;
+	if (g->trace) {
+		g_autofree char *all = g_strjoinv(" --trace=", g->trace);
+
+		if (!check_given("trace", all, daemon_set_trace(opt, g->trace)))
 			return false;
 	}
 	if (g->debug)
@@ -215,4 +237,5 @@ void daemon_options_free(struct daemon_options *opt)
 	g_free(opt->lock_path);
 	g_free(opt->crash_path);
 	g_strfreev(opt->foreign);
+	g_strfreev(opt->trace);
 }

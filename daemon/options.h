@@ -5,12 +5,16 @@
 
 #include <stdbool.h>
 
+#include "daemon/log.h"
 #include "libtcmu.h"
 #include "runner/manager.h"
 
 struct daemon_options {
 	char *config_path;
 	enum tcmu_log_level log_level;
+	enum daemon_log_target log_target;
+	int log_rate;       /* tcmu_set_log_rate() */
+	char **trace;       /* names of devices, NULL at the end; or NULL */
 	int nofile;         /* RLIMIT_NOFILE */
 	char *log_dir;      /* NULL: messages go to stderr only */
 	char *handler_path; /* directory */

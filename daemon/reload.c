@@ -61,6 +61,16 @@ static void say_later(struct daemon_options *now)
 			  now->config_path, keys->str);
 }
 
+static void set_trace(struct daemon_options *now)
+{
+	struct daemon_options *old = reload.running;
+
+	g_strfreev(old->trace);
+	old->trace = g_steal_pointer(&now->trace);
+	runner_set_trace((const char *const *)old->trace);
+	tcmu_info("%s: trace has changed", now->config_path);
+}
+
 static void apply(struct daemon_options *now)
 {
 	struct daemon_options *old = reload.running;
@@ -79,6 +89,14 @@ static void apply(struct daemon_options *now)
 		tcmu_info("%s: log_level has changed", now->config_path);
 	old->log_level = now->log_level;
 	tcmu_set_log_level(now->log_level);
+	if (now->log_target != old->log_target) {
+		daemon_log_choose(now->log_target);
+		tcmu_info("%s: log_target has changed", now->config_path);
+	}
+	old->log_target = now->log_target;
+	tcmu_set_log_rate((unsigned int)old->log_rate);
+	if (lists_differ(now->trace, old->trace))
+		set_trace(now);
 	runner_set_limits(&old->limits);
 }
 

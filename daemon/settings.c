@@ -9,6 +9,7 @@
 
 const struct daemon_number daemon_numbers[] = {
 	{ "nofile", AT(nofile), 64, INT_MAX, "a number of files, from 64", false },
+	{ "log_rate", AT(log_rate), 0, 1000000, "a number of messages, from 0 to 1000000", true },
 	{ "open_timeout", AT(limits.open_sec), 1, 86400, "whole seconds, from 1 to 86400", true },
 	{ "stop_timeout", AT(limits.stop_sec), 1, 86400, "whole seconds, from 1 to 86400", true },
 	{ "gather", AT(limits.gather_usec), 0, 1000000, "microseconds, from 0 to 1000000", false },
@@ -68,6 +69,34 @@ const char *daemon_set_log_level(struct daemon_options *opt, const char *value)
 		}
 	}
 	return "error, warning, info or debug, or a number from 0 to 5";
+}
+
+const char *daemon_set_log_target(struct daemon_options *opt, const char *value)
+{
+	static const char *const names[] = {
+		[DAEMON_LOG_AUTO] = "auto",       [DAEMON_LOG_STDERR] = "stderr",
+		[DAEMON_LOG_JOURNAL] = "journal", [DAEMON_LOG_SYSLOG] = "syslog",
+		[DAEMON_LOG_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (!strcmp(value, names[i])) {
+			opt->log_target = (enum daemon_log_target)i;
+			return NULL;
+		}
+	}
+	return "auto, stderr, journal, syslog or none";
+}
+
+const char *daemon_set_trace(struct daemon_options *opt, char **names)
+{
+	for (char **name = names; *name; name++) {
+		if (!**name || **name == '/')
+			return "names of storage objects, as disk0 or user_0/disk0";
+	}
+	g_strfreev(opt->trace);
+	opt->trace = g_strdupv(names);
+	return NULL;
 }
 
 const char *daemon_set_foreign(struct daemon_options *opt, char **subtypes)

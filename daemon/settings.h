@@ -30,6 +30,9 @@ const char *daemon_set_number(const struct daemon_number *n, struct daemon_optio
 			      const char *value);
 const char *daemon_set_engine(struct daemon_options *opt, const char *value);
 const char *daemon_set_log_level(struct daemon_options *opt, const char *value);
+const char *daemon_set_log_target(struct daemon_options *opt, const char *value);
+/* Takes names of devices, a copy of which it keeps. */
+const char *daemon_set_trace(struct daemon_options *opt, char **names);
 /* Takes subtypes, a copy of which it keeps. */
 const char *daemon_set_foreign(struct daemon_options *opt, char **subtypes);
 

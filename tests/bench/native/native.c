@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 	if (!ret) {
 		*(void **)&counters = dlsym(RTLD_DEFAULT, "bench_counters");
 		b.counters = counters ? counters() : NULL;
-		daemon_log_open(NULL, false);
+		daemon_log_open(NULL, DAEMON_LOG_STDERR, TCMU_LOG_INFO, 0);
 		tcmu_set_log_level(TCMU_LOG_WARN);
 		b.devs = g_new0(struct fake_dev *, b.opt.luns);
 		b.luns = g_new0(struct bench_lun *, b.opt.luns);
