@@ -81,6 +81,16 @@ void tcmulib_device_release(struct tcmu_device *dev)
 		tcmu_device_end(dev);
 }
 
+void tcmulib_device_exchange_config(struct tcmu_device *dev, char **cfgstring, uint64_t *size)
+{
+	tcmu_device_exchange_config(dev, cfgstring, size);
+}
+
+int tcmulib_device_store_config(struct tcmu_device *dev, const char *cfgstring, uint64_t size)
+{
+	return tcmu_device_store_config(dev, cfgstring, size);
+}
+
 /* ---- the ring -------------------------------------------------------------------------------- */
 
 int tcmulib_device_start(struct tcmu_device *dev)

@@ -189,6 +189,19 @@ void tcmulib_event_done(struct tcmu_device *dev, int status);
 void tcmulib_device_release(struct tcmu_device *dev);
 
 /*
+ * For a program that puts another medium behind a running device by itself (a change that comes as an event is
+ * reconfig()'s). exchange: the config string, which is malloc'ed and becomes dev's, and the size in bytes
+ * take the place of those that dev has, and the other way round: *cfgstring, which tcmu_dev_get_cfgstring()
+ * may have given to somebody, is the caller's to free or to exchange again. num_lbas becomes what fits into the
+ * size. No other event of dev may be under way. store: the kernel has these two from now on, both or none: info
+ * and attrib/ show them, and the next process opens them (tcmulib_initialize()). 0 or -errno (-EINVAL: more than 255 bytes, or a
+ * comma or a newline, which the kernel's control file cannot take). Writes to configfs, which may block for as long
+ * as somebody removes dev, until the answer to REMOVED.
+ */
+void tcmulib_device_exchange_config(struct tcmu_device *dev, char **cfgstring, uint64_t *size);
+int tcmulib_device_store_config(struct tcmu_device *dev, const char *cfgstring, uint64_t size);
+
+/*
  * Shows the handlers on the system bus, so that tcmu-runner shows them to targetcli beside its own
  * (user:SUBTYPE), asks their check_config() and leaves their devices alone. Comes back at once, with or without
  * a bus or a tcmu-runner; both may come, go and come back. Ends with tcmulib_close(). Needs a running GLib main
@@ -486,6 +499,7 @@ struct tcmu_log_record {
  * else. */
 void tcmu_set_log_sink(void (*sink)(const struct tcmu_log_record *record, void *arg), void *arg);
 void tcmu_set_log_level(enum tcmu_log_level level); /* default TCMU_LOG_INFO */
+enum tcmu_log_level tcmu_get_log_level(void);
 
 /* At most so many messages of each level about one device within TCMU_LOG_RATE_SEC seconds; the rest is counted,
  * and the count is told. 0, the default: no limit. Any thread. */

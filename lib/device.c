@@ -236,6 +236,31 @@ int tcmu_device_apply(struct tcmu_device *dev, const struct tcmulib_cfg_info *cf
 	return 0;
 }
 
+void tcmu_device_exchange_config(struct tcmu_device *dev, char **cfgstring, uint64_t *size)
+{
+	char *old = dev->cfgstring;
+	uint64_t old_size = dev->config_size;
+
+	__atomic_store_n(&dev->cfgstring, *cfgstring, __ATOMIC_RELEASE);
+	__atomic_store_n(&dev->config_size, *size, __ATOMIC_RELAXED);
+	dev->num_lbas = *size / dev->block_size;
+	*cfgstring = old;
+	*size = old_size;
+}
+
+/* One write, which the kernel takes as a whole: no death of this process leaves one without the other.
+ * control, because attrib/ would send an event that only this process can answer. */
+int tcmu_device_store_config(struct tcmu_device *dev, const char *cfgstring, uint64_t size)
+{
+	char control[TCMU_CFG_MAX + 64];
+
+	if (strlen(cfgstring) >= TCMU_CFG_MAX || strpbrk(cfgstring, ",\n"))
+		return -EINVAL;
+	snprintf(control, sizeof(control), "dev_config=%s,dev_size=%llu", cfgstring,
+		 (unsigned long long)size);
+	return tcmu_dev_write_attr(dev, "control", control);
+}
+
 /* ---- start ----------------------------------------------------------------------------------- */
 
 /* Writing to configfs takes a descriptor, and the process may have no more. */

@@ -105,6 +105,9 @@ bool tcmu_device_alive(const struct tcmu_device *dev);
 
 /* Takes over cfg as a reconfig gave it: the new config string or size. 0 or -ENOMEM. */
 int tcmu_device_apply(struct tcmu_device *dev, const struct tcmulib_cfg_info *cfg);
+/* See libtcmu.h. */
+void tcmu_device_exchange_config(struct tcmu_device *dev, char **cfgstring, uint64_t *size);
+int tcmu_device_store_config(struct tcmu_device *dev, const char *cfgstring, uint64_t size);
 
 /* Maps the ring and attaches to it; see tcmulib_device_start(). Tries again after a failure. 0 or
  * -errno. */

@@ -51,6 +51,9 @@ struct tcmu_found {
 	uint32_t block_size; /* hw_block_size, with dev_size; 0: not read */
 	uint64_t dev_size;   /* bytes */
 	int err;             /* inspect()'s */
+	/* attrib/dev_config; empty: not read. uio_name has the config string that the device was
+	 * enabled with, or the last one that came in an event. */
+	char config[TCMU_CFG_MAX];
 	char uio_name[TCMU_UIO_NAME_MAX];
 };
 

@@ -35,6 +35,11 @@ void tcmu_set_log_rate(unsigned int messages)
 	__atomic_store_n(&log_to.rate, messages, __ATOMIC_RELAXED);
 }
 
+enum tcmu_log_level tcmu_get_log_level(void)
+{
+	return __atomic_load_n(&log_to.level, __ATOMIC_RELAXED);
+}
+
 /* Bytes of the character at p if it can be shown as it is: UTF-8 (RFC 3629) and no control character;
  * 0 otherwise. */
 static size_t shown(const unsigned char *p)

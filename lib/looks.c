@@ -27,6 +27,7 @@ struct tcmu_look {
 	uint64_t awaits;
 	uint64_t device_id;
 	uint64_t block_size, dev_size;
+	char config[TCMU_CFG_MAX];
 };
 
 /* ---- the thread ------------------------------------------------------------------------------- */
@@ -56,6 +57,19 @@ static void look_properties(struct tcmu_look *look)
 		tcmu_configfs_info_size(text, &look->dev_size);
 }
 
+/* Not there before Linux 4.15. */
+static void look_config(struct tcmu_look *look)
+{
+	char path[TCMU_UIO_NAME_MAX + 64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/attrib/dev_config", look->name);
+	n = tcmu_configfs_read(look->root, path, look->config, sizeof(look->config));
+	if (n > 0 && look->config[n - 1] == '\n') /* of who wrote it with echo */
+		n--;
+	look->config[n > 0 ? n : 0] = '\0';
+}
+
 static void *look_thread(void *arg)
 {
 	struct tcmu_look *look = arg;
@@ -67,8 +81,10 @@ static void *look_thread(void *arg)
 	/* The number that netlink calls DEVICE_ID (target_core_stat.c: target_stat_indx_show()). */
 	if (!look->ret)
 		look->ret = look_number(look, "statistics/scsi_dev/indx", &look->device_id);
-	if (!look->ret)
+	if (!look->ret) {
 		look_properties(look);
+		look_config(look);
+	}
 	if (look_number(look, "attrib/nl_reply_supported", &look->awaits)) /* also: -1, never */
 		look->awaits = 0;
 	return NULL;
@@ -138,6 +154,7 @@ static void end(struct tcmu_look *look)
 				  ? (uint32_t)look->block_size
 				  : TCMU_DEFAULT_BLOCK_SIZE;
 	dev->dev_size = look->dev_size;
+	memcpy(dev->config, look->config, sizeof(dev->config));
 	free(look);
 }
 

@@ -87,6 +87,21 @@ static bool is_known(struct tcmulib_context *ctx, uint32_t minor)
 	return known;
 }
 
+/* A program that serves another medium than the one it was given has told configfs, not uio: see
+ * tcmulib_device_store_config(). */
+static void use_config(struct tcmu_event *ev, const char *config)
+{
+	char name[TCMU_UIO_NAME_MAX];
+	const char *old;
+	size_t old_len;
+
+	if (!*config || tcmu_device_parse_name(ev->uio_name, name, sizeof(name), &old, &old_len))
+		return;
+	if (old[-1] == '/' && (strlen(config) != old_len || memcmp(config, old, old_len)))
+		snprintf(ev->uio_name + (old - ev->uio_name),
+			 sizeof(ev->uio_name) - (size_t)(old - ev->uio_name), "%s", config);
+}
+
 static void add_unknown(struct tcmulib_context *ctx, const struct tcmu_found *found)
 {
 	struct tcmu_event ev = { .type = TCMU_EVENT_ADDED, .minor = found->minor };
@@ -95,6 +110,7 @@ static void add_unknown(struct tcmulib_context *ctx, const struct tcmu_found *fo
 	ev.block_size = found->block_size;
 	ev.dev_size = found->dev_size;
 	memcpy(ev.uio_name, found->uio_name, sizeof(ev.uio_name));
+	use_config(&ev, found->config);
 	/* Not enabled: whoever enables it still waits for the answer to an ADDED that nobody saw. */
 	tcmu_event_handle(ctx, &ev, found->enabled);
 }

@@ -153,17 +153,22 @@ int64_t fake_configfs_read(struct fake_kernel *k, const char *path, char *val, s
 	return (int64_t)strlen(val);
 }
 
-/* dev_size and the like through control: no event, a program reports its own changes so. */
+/* dev_size and the like through control: no event, a program reports its own changes so; and the name of the
+ * uio device stays as it is. */
 static int64_t write_control(struct fake_dev *dev, const char *val)
 {
+	char all[FAKE_ATTR_MAX], *rest = all, *one;
 	unsigned long long n;
 
-	if (sscanf(val, "dev_size=%llu", &n) == 1) {
-		dev->size = n;
-		fake_attr_set(dev, "attrib/dev_size", "%llu\n", n);
-	} else if (!strncmp(val, "dev_config=", 11)) {
-		snprintf(dev->cfg, sizeof(dev->cfg), "%s", val + 11);
-		fake_attr_set(dev, "attrib/dev_config", "%s\n", val + 11);
+	snprintf(all, sizeof(all), "%s", val);
+	while ((one = strsep(&rest, ",\n"))) {
+		if (sscanf(one, "dev_size=%llu", &n) == 1) {
+			dev->size = n;
+			fake_attr_set(dev, "attrib/dev_size", "%llu\n", n);
+		} else if (!strncmp(one, "dev_config=", 11)) {
+			snprintf(dev->cfg, sizeof(dev->cfg), "%s", one + 11);
+			fake_attr_set(dev, "attrib/dev_config", "%s\n", one + 11);
+		}
 	}
 	return 0;
 }

@@ -384,7 +384,7 @@ int fake_dev_reconfig(struct fake_dev *dev, const char *attr, const char *val)
 		if (ev.cfg_type == TCMULIB_CFG_DEV_SIZE)
 			dev->size = ev.dev_size;
 		else if (ev.cfg_type == TCMULIB_CFG_DEV_CFGSTR)
-			memcpy(dev->cfg, ev.dev_cfg, sizeof(dev->cfg));
+			snprintf(dev->cfg, sizeof(dev->cfg), "%s", ev.dev_cfg);
 	}
 	pthread_mutex_unlock(&k->lock);
 	return ret;

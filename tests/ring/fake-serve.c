@@ -138,6 +138,7 @@ static int64_t do_scan(struct fake_kernel *k, const struct fake_wire_req *req,
 		if (dev->pending.type == TCMU_EVENT_REMOVED && !dev->pending.done)
 			found.err = -ETIMEDOUT;
 		memcpy(found.uio_name, dev->uio_name, sizeof(found.uio_name));
+		snprintf(found.config, sizeof(found.config), "%s", dev->cfg);
 		memcpy(rep->val, &found, sizeof(found));
 		return 1;
 	}
