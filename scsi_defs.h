@@ -147,6 +147,7 @@
 #define ASC_WRITE_PROTECTED                     0x2700
 #define ASC_SOFTWARE_WRITE_PROTECTED            0x2702
 #define ASC_SPACE_ALLOCATION_FAILED             0x2707
+#define ASC_MEDIUM_MAY_HAVE_CHANGED             0x2800
 #define ASC_POWER_ON_OR_RESET_OCCURRED          0x2900
 #define ASC_DEVICE_INTERNAL_RESET               0x2904
 #define ASC_MODE_PARAMETERS_CHANGED             0x2a01

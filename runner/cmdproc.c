@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "runner/device.h"
+#include "runner/pause.h"
 #include "runner/runner.h"
 #include "runner/uring.h"
 #include "scsi_defs.h"
@@ -94,10 +95,29 @@ static void answer_reconfig(struct runner_dev *rdev, int ret)
 	tcmulib_event_done(rdev->dev, ret);
 }
 
+int runner_own_flush(struct runner_dev *rdev, void (*done)(struct runner_cmd *rc, int sts))
+{
+	if (rdev->own_busy)
+		return -EBUSY;
+	if (!rdev->own)
+		rdev->own = aligned_alloc(16, (runner_cmd_size(rdev) + 15) & ~(size_t)15);
+	if (!rdev->own)
+		return -ENOMEM;
+	memset(rdev->own, 0, runner_cmd_size(rdev));
+	rdev->own_cdb[0] = SYNCHRONIZE_CACHE; /* for a handler that looks */
+	rdev->own_lib.cdb = rdev->own_cdb;
+	rdev->own->pub.lib_cmd = &rdev->own_lib;
+	rdev->own->rdev = rdev;
+	rdev->own_busy = true;
+	runner_op_flush(rdev->own, done);
+	return 0;
+}
+
 static void reconfig_flushed(struct runner_cmd *rc, int sts)
 {
 	struct runner_dev *rdev = rc->rdev;
 
+	rdev->own_busy = false;
 	answer_reconfig(rdev, sts == TCMU_STS_OK ? 0 : -EIO);
 }
 
@@ -105,19 +125,10 @@ static void reconfig_flushed(struct runner_cmd *rc, int sts)
  * flush, while commands go on. */
 static void flush_for_reconfig(struct runner_dev *rdev)
 {
-	if (!rdev->own) {
-		rdev->own = aligned_alloc(16, (runner_cmd_size(rdev) + 15) & ~(size_t)15);
-		if (!rdev->own) {
-			answer_reconfig(rdev, -ENOMEM);
-			return;
-		}
-	}
-	memset(rdev->own, 0, runner_cmd_size(rdev));
-	rdev->own_cdb[0] = SYNCHRONIZE_CACHE; /* for a handler that looks */
-	rdev->own_lib.cdb = rdev->own_cdb;
-	rdev->own->pub.lib_cmd = &rdev->own_lib;
-	rdev->own->rdev = rdev;
-	runner_op_flush(rdev->own, reconfig_flushed);
+	int ret = runner_own_flush(rdev, reconfig_flushed);
+
+	if (ret)
+		answer_reconfig(rdev, ret);
 }
 
 /*
@@ -183,15 +194,27 @@ static void handle_requests(struct runner_dev *rdev)
 		handle_reconfig(rdev);
 	if (req & RUNNER_REQ_PARK)
 		rdev->parked = true;
+	if (req & RUNNER_REQ_PAUSE && rdev->pause)
+		runner_pause_begin(rdev);
+	if (req & RUNNER_REQ_RESUME && !(req & RUNNER_REQ_STOP))
+		runner_pause_resume(rdev);
 	if (req & RUNNER_REQ_WATCH)
 		runner_watch(rdev);
 	if (req & RUNNER_REQ_TRIM)
 		runner_idle_trim(rdev);
 	if (req & RUNNER_REQ_STOP) {
 		rdev->stopping = true;
+		runner_pause_end(rdev, -ESHUTDOWN,
+				 "the storage object is being removed, or the daemon ends");
 		runner_visits_close(rdev);
 		atomic_store(&rdev->state, RUNNER_PAUSED);
 	}
+}
+
+/* Does it take new commands? */
+static bool takes_commands(const struct runner_dev *rdev)
+{
+	return !rdev->stopping && !rdev->parked && !rdev->held;
 }
 
 /* Is there something to do, but for what a descriptor tells? */
@@ -200,7 +223,7 @@ static bool has_work(struct runner_dev *rdev)
 	return rdev->here_first || atomic_load(&rdev->requests) ||
 	       atomic_load(&rdev->cmds_done.top) || atomic_load(&rdev->ios_done.top) ||
 	       atomic_load(&rdev->visits.arrived.top) ||
-	       (!rdev->stopping && !rdev->parked && tcmulib_ring_pending(rdev->dev));
+	       (takes_commands(rdev) && tcmulib_ring_pending(rdev->dev));
 }
 
 /* has_work(), for a look or two more or less. */
@@ -218,7 +241,7 @@ static bool work_there(void *arg)
 /* Not while io_uring has something: its completions are made in the wait. */
 static bool spin(struct runner_dev *rdev, int timeout_ms)
 {
-	return timeout_ms && !rdev->stopping && !rdev->parked && !runner_uring_busy(rdev) &&
+	return timeout_ms && takes_commands(rdev) && !runner_uring_busy(rdev) &&
 	       runner_spin(&rdev->spin, work_there, rdev);
 }
 
@@ -246,13 +269,20 @@ static void turn(struct runner_dev *rdev)
 	 * ended at once. */
 	runner_io_reap(rdev);
 	runner_visits_reap(rdev);
-	if (!rdev->stopping && !rdev->parked) {
+	if (takes_commands(rdev)) {
 		runner_gather(&rdev->gather, rdev->dev);
 		drain_ring(rdev);
 	}
 	do {
 		runner_ops_reap(rdev);
 	} while (runner_batch_flush(rdev));
+}
+
+bool runner_quiet(struct runner_dev *rdev)
+{
+	return !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe && !rdev->thresholds.asking &&
+	       !rdev->own_busy && !atomic_load(&rdev->reconfig_busy) &&
+	       !atomic_load(&rdev->visits.guests);
 }
 
 void runner_cmdproc(struct runner_dev *rdev)
@@ -264,11 +294,15 @@ void runner_cmdproc(struct runner_dev *rdev)
 	for (;;) {
 		turn(rdev);
 		/* In flight nothing more: the ring's tail stands where we stopped to consume. */
-		if (rdev->stopping && !tcmulib_ring_in_flight(rdev->dev) && !rdev->wipe &&
-		    !rdev->thresholds.asking && !atomic_load(&rdev->reconfig_busy) &&
-		    !atomic_load(&rdev->visits.guests))
+		if (rdev->stopping && runner_quiet(rdev))
 			return;
 		tcmulib_processing_complete(rdev->dev);
+		if (rdev->stale)
+			runner_pause_look(rdev);
+		if (rdev->pause && runner_quiet(rdev)) {
+			runner_pause_turn(rdev); /* may take its time: what is over has been told */
+			continue;                /* what it has begun is handed over in turn() */
+		}
 		runner_sleep(rdev, runner_io_timeout(rdev));
 	}
 }

@@ -3,9 +3,28 @@
 #ifndef RUNNER_CONTROL_H
 #define RUNNER_CONTROL_H
 
+#include <stdint.h>
+
 /* These subtypes are served by other processes, NULL at the end; replaces an earlier list. What --foreign says
  * stays. Before runner_start() it is remembered. */
 void runner_leave_to_others(const char *const *subtypes);
+
+/* Takes what the runner has for every handler (";tcmur_cmd_time_out=N") out of a config string, in place. Returns N,
+ * 0: there is none; or -EINVAL: N is no whole number. */
+int runner_config_strip(char *cfgstring);
+
+/* What became of it: err 0 or -errno, with a sentence. Main thread, once; not within the call that asks. */
+typedef void runner_answer(int err, const char *message, void *arg);
+
+/*
+ * Puts another medium into the storage object with this name ("NAME", or "user_N/NAME"), which is served by the handler
+ * of this subtype. Its commands come to their end, new ones wait; then cfgstring ("SUBTYPE/CONFIG") is opened and
+ * told to the kernel, with size (bytes; 0: what is there), and initiators get the unit attention MEDIUM MAY HAVE
+ * CHANGED. If anything of that fails, or takes longer than RUNNER_ANSWER_SEC, all is as before.
+ */
+#define RUNNER_ANSWER_SEC 20 /* a caller on D-Bus waits for 25 s */
+void runner_change_medium(const char *subtype, const char *name, uint64_t size,
+			  const char *cfgstring, runner_answer *answer, void *arg);
 
 struct runner_limits;
 

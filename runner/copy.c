@@ -237,7 +237,7 @@ static void visit(struct runner_visit *v, struct runner_dev *rdev)
 	struct copy_end *end = container_of(v, struct copy_end, visit);
 
 	/* Whoever waits for it to end does not wait for more than what it has begun. */
-	if (rdev->stopping || rdev->parked)
+	if (rdev->stopping || rdev->parked || rdev->held)
 		end_with(end, rdev, COPY_GONE);
 	else
 		run(end, rdev);

@@ -141,11 +141,10 @@ static bool block_size_ok(struct runner_dev *rdev)
 	return false;
 }
 
-static int open_handler(struct runner_dev *rdev, bool reopen)
+int runner_dev_open(struct runner_dev *rdev, bool reopen)
 {
 	int ret;
 
-	atomic_store(&rdev->state, RUNNER_OPENING);
 	if (!block_size_ok(rdev))
 		return -EINVAL;
 	runner_cached_clear(&rdev->cached);
@@ -172,9 +171,8 @@ static int open_handler(struct runner_dev *rdev, bool reopen)
 	return 0;
 }
 
-static void close_handler(struct runner_dev *rdev)
+void runner_dev_close(struct runner_dev *rdev)
 {
-	atomic_store(&rdev->state, RUNNER_CLOSING);
 	if (rdev->opened)
 		rdev->handler->close(rdev->dev);
 	rdev->opened = false;
@@ -183,9 +181,11 @@ static void close_handler(struct runner_dev *rdev)
 /* The first open. On failure the reply is given here, and the device ends unless it existed. */
 static int open_first(struct runner_dev *rdev)
 {
-	int ret = open_handler(rdev, false);
 	bool ours;
+	int ret;
 
+	atomic_store(&rdev->state, RUNNER_OPENING);
+	ret = runner_dev_open(rdev, false);
 	if (rdev->existed)
 		return ret ? ret : tcmulib_device_start(rdev->dev);
 	/* From here the deadline cannot strike: only now may the ring be mapped, since at the
@@ -199,7 +199,8 @@ static int open_first(struct runner_dev *rdev)
 	if (!ret)
 		ret = tcmulib_device_start(rdev->dev);
 	if (ret) {
-		close_handler(rdev);
+		atomic_store(&rdev->state, RUNNER_CLOSING);
+		runner_dev_close(rdev);
 		tcmulib_event_done(rdev->dev, ret);
 	}
 	return ret;
@@ -215,31 +216,41 @@ static int64_t now_ms(void)
 	return g_get_monotonic_time() / 1000;
 }
 
+static void refuse_reconfig(struct runner_dev *rdev)
+{
+	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG))
+		tcmulib_event_done(rdev->dev, -ENODEV);
+	atomic_store(&rdev->reconfig_busy, false);
+}
+
 /* Until it is time to try again, or a stop is asked for; commands that come in do not count. */
 static void wait_to_retry(struct runner_dev *rdev)
 {
 	int64_t until = now_ms() + REOPEN_EVERY_MS, left;
+	unsigned int req = 0;
 
-	while ((left = until - now_ms()) > 0 && !stop_asked(rdev)) {
+	while ((left = until - now_ms()) > 0 && !stop_asked(rdev) && !(req & RUNNER_REQ_RESUME)) {
 		runner_sleep(rdev, (int)left);
-		if (!(atomic_load(&rdev->requests) & RUNNER_REQ_RECONFIG))
-			continue;
-		atomic_fetch_and(&rdev->requests, ~RUNNER_REQ_RECONFIG);
-		if (runner_dev_claim_reply(rdev, RUNNER_REPLY_RECONFIG))
-			tcmulib_event_done(rdev->dev, -ENODEV);
-		atomic_store(&rdev->reconfig_busy, false);
+		/* None may be left, or the next sleep is none. */
+		req = atomic_fetch_and(&rdev->requests, RUNNER_REQ_STOP);
+		if (req & RUNNER_REQ_RECONFIG)
+			refuse_reconfig(rdev);
+		if (req & RUNNER_REQ_PARK)
+			rdev->parked = true;
+		if (req & RUNNER_REQ_TRIM)
+			rdev->idle.watched = false;
 	}
 }
 
-/* A device that the kernel has already: its commands wait in the ring, so we try until it opens. */
-static int open_again(struct runner_dev *rdev, int err)
+/* A device whose commands wait in the ring, so we try until it opens. */
+int runner_dev_open_again(struct runner_dev *rdev, int err)
 {
 	int said = 0;
 
 	if (err)
 		runner_visits_give_up(rdev);
 	while (err && !stop_asked(rdev)) {
-		close_handler(rdev);
+		runner_dev_close(rdev);
 		atomic_store(&rdev->state, RUNNER_FAILED);
 		if (err != said)
 			tcmu_dev_err(
@@ -251,7 +262,8 @@ static int open_again(struct runner_dev *rdev, int err)
 		wait_to_retry(rdev);
 		if (stop_asked(rdev))
 			break;
-		err = open_handler(rdev, true);
+		atomic_store(&rdev->state, RUNNER_OPENING);
+		err = runner_dev_open(rdev, true);
 		if (!err)
 			err = tcmulib_device_start(rdev->dev);
 	}
@@ -295,7 +307,7 @@ static void *device_main(void *arg)
 	runner_ops_init(rdev);
 	err = open_first(rdev);
 	if (err && rdev->existed)
-		err = open_again(rdev, err);
+		err = runner_dev_open_again(rdev, err);
 	if (!err) {
 		atomic_store(&rdev->state, RUNNER_RUNNING);
 		if (!rdev->existed)
@@ -311,7 +323,8 @@ static void *device_main(void *arg)
 		runner_uring_stop(rdev);
 		tcmulib_device_stop(rdev->dev);
 	}
-	close_handler(rdev);
+	atomic_store(&rdev->state, RUNNER_CLOSING);
+	runner_dev_close(rdev);
 	tcmu_log_settle(rdev->dev, true);
 	/* REMOVED is answered when the storage is closed, so that a new device may open it. */
 	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_REMOVED))

@@ -31,6 +31,7 @@
 
 struct runner_cmd;
 struct runner_copy;
+struct runner_pause;
 struct runner_uring;
 
 #define RUNNER_COPY_RESULTS 4 /* copies whose outcome RECEIVE COPY RESULTS can fetch */
@@ -39,10 +40,12 @@ enum runner_state {
 	RUNNER_DISCOVERED, /* known, its thread not yet started */
 	RUNNER_OPENING,    /* in the handler's open() */
 	RUNNER_RUNNING,
-	RUNNER_PAUSED,  /* consumes nothing, finishes what is in flight */
-	RUNNER_CLOSING, /* in the handler's close() */
-	RUNNER_GONE,    /* the thread has ended or is about to */
-	RUNNER_FAILED,  /* open() failed on a device that the kernel already has: tried again */
+	RUNNER_PAUSED,   /* consumes nothing, finishes what is in flight */
+	RUNNER_CLOSING,  /* in the handler's close() */
+	RUNNER_GONE,     /* the thread has ended or is about to */
+	RUNNER_FAILED,   /* open() failed on a device that the kernel already has: tried again */
+	RUNNER_CHANGING, /* as PAUSED, for runner/pause.h */
+	RUNNER_DRAINED,  /* its storage is closed, until it is told to go on */
 };
 
 /* What the main thread asks for: bits of runner_dev.requests. */
@@ -51,6 +54,9 @@ enum runner_state {
 #define RUNNER_REQ_PARK     (1u << 2) /* a handler broke a rule: consume nothing more */
 #define RUNNER_REQ_TRIM     (1u << 3) /* nobody has used it for a while: runner_idle_trim() */
 #define RUNNER_REQ_WATCH    (1u << 4) /* it is in use: runner_watch() */
+#define RUNNER_REQ_PAUSE    (1u << 5) /* runner_dev.pause is filled, or given up */
+#define RUNNER_REQ_RESUME                                                                          \
+	(1u << 6) /* go on after RUNNER_PAUSE_DRAIN; open() now, if that had failed */
 
 /* The answer that a configfs writer waits for: given exactly once, by whoever claims it. The kernel has
  * one event at a time for a device; a handler that comes back after the deadline may find another. */
@@ -62,9 +68,10 @@ enum runner_reply {
 };
 
 /* Unit attentions. */
-#define RUNNER_UA_CAPACITY_CHANGED (1u << 0)             /* 2A/09 */
-#define RUNNER_UA_MODE_CHANGED     (1u << 1)             /* 2A/01 */
-#define RUNNER_UA_THRESHOLD(which) (1u << (2 + (which))) /* 38/07, SCSI_THRESHOLD_* */
+#define RUNNER_UA_MEDIUM_CHANGED   (1u << 0)             /* 28/00 */
+#define RUNNER_UA_CAPACITY_CHANGED (1u << 1)             /* 2A/09 */
+#define RUNNER_UA_MODE_CHANGED     (1u << 2)             /* 2A/01 */
+#define RUNNER_UA_THRESHOLD(which) (1u << (3 + (which))) /* 38/07, SCSI_THRESHOLD_* */
 
 /* Logical block provisioning thresholds: runner/threshold.c. Their settings are in the mode values. */
 struct runner_thresholds {
@@ -108,6 +115,13 @@ struct runner_dev {
 	bool parked;
 	bool opened;
 
+	/* runner/pause.h: the main thread's until RUNNER_REQ_PAUSE, then the device's, until its ended(). */
+	struct runner_pause *pause;
+	bool held;           /* takes no new commands */
+	bool drained;        /* held until RUNNER_REQ_RESUME */
+	bool stale;          /* what waits in the ring was meant for the medium before */
+	int64_t stale_until; /* CLOCK_MONOTONIC, ns */
+
 	struct mpsc_node *here_first, **here_last; /* like cmds_done, of this thread */
 	_Atomic(int) completing;    /* threads between their push into cmds_done and the wake-up */
 	struct mpsc cmds_done;      /* runner_cmd.node: operations that have an outcome */
@@ -125,8 +139,9 @@ struct runner_dev {
 	unsigned int worker_calls; /* engine calls that workers have */
 	struct tcmur_io *timers;   /* sorted by deadline */
 
-	/* A command of our own, for what a reconfig needs from the handler. */
+	/* A command of our own, for what a reconfig or a pause needs from the handler. */
 	struct runner_cmd *own;
+	bool own_busy;
 	struct tcmulib_cmd own_lib;
 	uint8_t own_cdb[16];
 
@@ -171,6 +186,7 @@ struct runner_dev {
 	struct runner_thread *thread;
 	bool has_thread;
 	bool leaving;   /* told to stop: its config string may come again before it has closed */
+	bool pausing;   /* pause is the device's thread's */
 	guint deadline; /* GLib source of the pending reply */
 	void (*ended)(struct runner_dev *rdev);
 
@@ -204,6 +220,13 @@ void runner_dev_unit_attention(struct runner_dev *rdev, unsigned int ua);
 /* Takes one that waits into *sense; false if there is none. */
 bool runner_dev_take_unit_attention(struct runner_dev *rdev, struct scsi_sense *sense);
 
+/* Device's thread, in its loop with nothing under way (runner/pause.c): open() and close() of the handler. 0 or
+ * -errno. */
+int runner_dev_open(struct runner_dev *rdev, bool reopen);
+void runner_dev_close(struct runner_dev *rdev);
+/* open() has failed with err: again and again, until it succeeds (0) or a stop is asked for. */
+int runner_dev_open_again(struct runner_dev *rdev, int err);
+
 /* runner/note.c, on the device's thread. Sets WCE, also for the daemon that comes after this one:
  * initiators do not notice a restart. */
 void runner_dev_set_write_cache(struct runner_dev *rdev, bool on);
@@ -215,6 +238,12 @@ void runner_note_restore(struct runner_dev *rdev);
 void runner_mode_load(struct runner_dev *rdev);
 /* runner/mode.c: makes these the current values; neither flushes nor writes the note. */
 void runner_mode_apply(struct runner_dev *rdev, const struct scsi_mode_values *values);
+
+/* runner/mode.c: the current values. */
+void runner_mode_current(struct runner_dev *rdev, struct scsi_mode_values *values);
+/* runner/mode.c: there is another medium, or the same one anew: the current values are what they were before, as
+ * far as it allows them. True: they are not. */
+bool runner_mode_carry_over(struct runner_dev *rdev, const struct scsi_mode_values *before);
 
 /* runner/threshold.c, on the device's thread. After open(), before the mode values are set: asks the handler
  * whether it knows how much storage there is. May block. */
@@ -235,6 +264,11 @@ static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
 
 /* runner/cmdproc.c: serves the ring until a stop is asked for and nothing is in flight. */
 void runner_cmdproc(struct runner_dev *rdev);
+/* runner/cmdproc.c: is nothing under way that the handler is needed for? */
+bool runner_quiet(struct runner_dev *rdev);
+/* runner/cmdproc.c: flushes, while commands go on or not; rdev->own has the outcome in done(), which first
+ * takes own_busy back. -EBUSY, -ENOMEM: it was not begun. */
+int runner_own_flush(struct runner_dev *rdev, void (*done)(struct runner_cmd *rc, int sts));
 /* runner/cmdproc.c: sleeps until woken, at most timeout_ms (-1: for ever); for the retry of open(). */
 void runner_sleep(struct runner_dev *rdev, int timeout_ms);
 

@@ -79,6 +79,13 @@ bool runner_dev_take_unit_attention(struct runner_dev *rdev, struct scsi_sense *
 	switch (first) {
 	case 0:
 		return false;
+	case RUNNER_UA_MEDIUM_CHANGED:
+		*sense = SCSI_SENSE_MEDIUM_CHANGED;
+		if (rdev->stale)
+			return true;
+		atomic_fetch_and(&rdev->unit_attentions, ~first);
+		runner_note_write(rdev);
+		return true;
 	case RUNNER_UA_CAPACITY_CHANGED:
 		*sense = SCSI_SENSE_CAPACITY_CHANGED;
 		break;

@@ -296,7 +296,7 @@ static int reconfig(struct tcmu_device *dev, struct tcmulib_cfg_info *cfg)
 
 	if (!rdev || mgr.stopped)
 		return -ESHUTDOWN;
-	if (atomic_load(&rdev->state) != RUNNER_RUNNING)
+	if (rdev->pausing || atomic_load(&rdev->state) != RUNNER_RUNNING)
 		return -EAGAIN;
 	if (atomic_load(&rdev->reconfig_busy)) /* an earlier one, which is past its deadline */
 		return -EBUSY;
@@ -413,6 +413,16 @@ int runner_start(const struct runner_limits *limits, const char *const *foreign)
 	set_foreign();
 	mgr.lib_source = g_unix_fd_add(tcmulib_get_master_fd(mgr.lib), G_IO_IN, lib_ready, NULL);
 	return 0;
+}
+
+void runner_each_device(bool (*look)(struct runner_dev *rdev, void *arg), void *arg)
+{
+	if (!mgr.lib)
+		return;
+	list_for_each (node, &mgr.devices) {
+		if (!look(container_of(node, struct runner_dev, node), arg))
+			return;
+	}
 }
 
 unsigned int runner_device_count(void)

@@ -24,6 +24,11 @@ struct runner_limits {
  * 0 or -errno. */
 int runner_start(const struct runner_limits *limits, const char *const *foreign);
 
+struct runner_dev;
+
+/* For runner/control.c: each device, oldest first, until it returns false. */
+void runner_each_device(bool (*look)(struct runner_dev *rdev, void *arg), void *arg);
+
 /* Devices that are served or about to be. */
 unsigned int runner_device_count(void);
 

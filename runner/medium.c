@@ -2,8 +2,8 @@
 /*
  * START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL, and whether there is a medium that is fit for use.
  *
- * The medium never is another one after it was loaded again, and the ring does not tell who loaded it:
- * there is no unit attention MEDIUM MAY HAVE CHANGED.
+ * The medium that is loaded again is the one that was ejected, and the ring does not tell who loaded it:
+ * there is no unit attention MEDIUM MAY HAVE CHANGED for that. There is for another medium: runner/pause.c.
  */
 #include "runner/device.h"
 #include "runner/runner.h"

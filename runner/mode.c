@@ -32,7 +32,7 @@ static struct mode_state *state_of(struct runner_cmd *rc)
 
 /* ---- values ---- */
 
-static void current_values(struct runner_dev *rdev, struct scsi_mode_values *values)
+void runner_mode_current(struct runner_dev *rdev, struct scsi_mode_values *values)
 {
 	*values = rdev->mode;
 	values->wce = tcmu_dev_get_write_cache_enabled(rdev->dev);
@@ -106,6 +106,26 @@ void runner_mode_load(struct runner_dev *rdev)
 		get_text(text, rdev->thresholds.known, &rdev->mode_saved);
 }
 
+static void without_thresholds(struct scsi_mode_values *values)
+{
+	values->lbpere = false;
+	memset(values->threshold, 0, sizeof(values->threshold));
+}
+
+bool runner_mode_carry_over(struct runner_dev *rdev, const struct scsi_mode_values *before)
+{
+	struct scsi_mode_values values = *before;
+
+	runner_mode_load(rdev); /* sets nothing but what is saved */
+	values.wce = before->wce && tcmu_dev_get_write_cache_enabled(rdev->dev);
+	if (!rdev->thresholds.known)
+		without_thresholds(&values);
+	without_thresholds(&rdev->mode); /* all are armed anew */
+	runner_mode_apply(rdev, &values);
+	return values.wce != before->wce || values.lbpere != before->lbpere ||
+	       memcmp(values.threshold, before->threshold, sizeof(values.threshold));
+}
+
 /* ---- commands ---- */
 
 /* The Control Extension page (0Ah/01h) has IALUAE, by which TPGS is asked for. */
@@ -126,7 +146,7 @@ static void ended(struct runner_cmd *rc, int sts)
 	else if (st->cache_on)
 		tcmu_dev_set_write_cache_enabled(rdev->dev, true);
 	if (sts == TCMU_STS_OK && st->save)
-		current_values(rdev, &rdev->mode_saved);
+		runner_mode_current(rdev, &rdev->mode_saved);
 	runner_note_write(rdev);
 	runner_bounce_put(rc);
 	runner_finish(rc, sts);
@@ -141,7 +161,7 @@ static void flushed(struct runner_cmd *rc, int sts)
 		ended(rc, sts);
 		return;
 	}
-	current_values(rc->rdev, &now);
+	runner_mode_current(rc->rdev, &now);
 	now.wce |= st->cache_on;
 	runner_op_store_saved(rc, st->text, put_text(&now, st->text, sizeof(st->text)), ended);
 }
@@ -154,7 +174,7 @@ static void change_values(struct runner_cmd *rc, const struct scsi_mode_values *
 	struct mode_state *st = state_of(rc);
 	struct scsi_mode_values now = *values;
 
-	current_values(rc->rdev, &st->before);
+	runner_mode_current(rc->rdev, &st->before);
 	st->cache_on = values->wce && !st->before.wce;
 	now.wce = values->wce && st->before.wce;
 	runner_mode_apply(rc->rdev, &now);

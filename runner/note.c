@@ -16,6 +16,8 @@
 #define NOTE_HEALTH_SHIFT    6 /* enum runner_health, two bits */
 #define NOTE_HEALTH_MASK     0x03
 #define NOTE_THRESHOLDS      0x100 /* they are not as they are saved, and there is no room for them */
+#define NOTE_MEDIUM_CHANGED                                                                        \
+	0x200 /* and nobody has been told yet: the one unit attention that data hang on */
 
 static bool thresholds_are_saved(const struct runner_dev *rdev)
 {
@@ -47,6 +49,8 @@ void runner_note_write(struct runner_dev *rdev)
 	note |= (unsigned int)rdev->health << NOTE_HEALTH_SHIFT;
 	if (!thresholds_are_saved(rdev))
 		note |= NOTE_THRESHOLDS;
+	if (atomic_load(&rdev->unit_attentions) & RUNNER_UA_MEDIUM_CHANGED)
+		note |= NOTE_MEDIUM_CHANGED;
 	tcmulib_device_set_note(rdev->dev, (uint16_t)note);
 }
 
@@ -68,6 +72,8 @@ static void restore_note(struct runner_dev *rdev, unsigned int note)
 	runner_mode_apply(rdev, &values);
 	if (note & NOTE_THRESHOLDS)
 		runner_dev_unit_attention(rdev, RUNNER_UA_MODE_CHANGED);
+	if (removable && note & NOTE_MEDIUM_CHANGED)
+		runner_dev_unit_attention(rdev, RUNNER_UA_MEDIUM_CHANGED);
 	rdev->ejected = removable && note & NOTE_EJECTED;
 	rdev->prevented = removable && note & NOTE_PREVENTED;
 	rdev->health = (enum runner_health)(note >> NOTE_HEALTH_SHIFT & NOTE_HEALTH_MASK);

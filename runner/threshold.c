@@ -35,10 +35,14 @@ uint8_t runner_threshold_exponent(const struct runner_dev *rdev)
 void runner_thresholds_open(struct runner_dev *rdev)
 {
 	const struct tcmur_handler *h = rdev->handler;
+	struct runner_thresholds before = rdev->thresholds;
 	uint64_t used, available;
 	int ret = -EOPNOTSUPP;
 
 	memset(&rdev->thresholds, 0, sizeof(rdev->thresholds));
+	rdev->thresholds.timing =
+		before.timing; /* it may be another medium: the timer is in a list */
+	rdev->thresholds.timer = before.timer;
 	if (h->provisioning && tcmu_dev_get_unmap_enabled(rdev->dev))
 		ret = h->provisioning(rdev->dev, &used, &available);
 	rdev->thresholds.known = !ret;
@@ -118,7 +122,7 @@ static void ask(struct runner_dev *rdev)
 	struct runner_thresholds *t = &rdev->thresholds;
 
 	t->again = t->asking;
-	if (t->asking || rdev->stopping)
+	if (t->asking || rdev->stopping || !rdev->opened)
 		return;
 	t->asking = true;
 	t->written = 0;

@@ -49,7 +49,8 @@ extern const struct scsi_sense SCSI_SENSE_INVALID_FIELD_IN_CDB;
 extern const struct scsi_sense SCSI_SENSE_INVALID_FIELD_IN_PARAM_LIST;
 extern const struct scsi_sense SCSI_SENSE_SAVING_NOT_SUPPORTED;
 extern const struct scsi_sense SCSI_SENSE_WRITE_PROTECTED;
-extern const struct scsi_sense SCSI_SENSE_NO_SPACE; /* 07/27/07 */
+extern const struct scsi_sense SCSI_SENSE_NO_SPACE;       /* 07/27/07 */
+extern const struct scsi_sense SCSI_SENSE_MEDIUM_CHANGED; /* 06/28/00 */
 extern const struct scsi_sense SCSI_SENSE_CAPACITY_CHANGED;
 extern const struct scsi_sense SCSI_SENSE_MODE_PARAMETERS_CHANGED;
 extern const struct scsi_sense SCSI_SENSE_ABORTED;

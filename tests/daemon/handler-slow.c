@@ -3,7 +3,8 @@
  * A blocking handler that the test leads by the hand. The config is slow/PATH: each callback notes its
  * begin and its end in PATH.trace and does not come back as long as there is a file PATH.hold-NAME.
  * open() and reconfig() fail with EIO as long as there is a file PATH.fail-NAME. As long as there is a file
- * PATH.crash-NAME the callback ends the process in the way that it says.
+ * PATH.crash-NAME the callback ends the process in the way that it says. The medium is removable if PATH has
+ * "medium" in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -124,6 +125,7 @@ static int slow_open(struct tcmu_device *dev, bool reopen)
 {
 	(void)reopen;
 	tcmu_dev_set_write_cache_enabled(dev, true);
+	tcmu_dev_set_removable(dev, strstr(tcmu_dev_get_cfgstring(dev), "medium"));
 	return act(dev, "open");
 }
 

@@ -136,6 +136,11 @@ bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind)
 	}
 
 #pragma clang diagnostic ignored "-Wunused-parameter"
+NEVER(int, runner_dev_open, struct runner_dev *rdev, bool reopen)
+NEVER(void, runner_dev_close, struct runner_dev *rdev)
+NEVER(int, runner_dev_open_again, struct runner_dev *rdev, int err)
+NEVER(void, tcmu_device_exchange_config, struct tcmu_device *dev, char **cfgstring, uint64_t *size)
+NEVER(int, tcmu_device_store_config, struct tcmu_device *dev, const char *cfgstring, uint64_t size)
 NEVER(struct tcmulib_context *, tcmu_context_new, struct tcmulib_handler *handlers, size_t n)
 NEVER(void, tcmu_context_set_successor, struct tcmulib_context *ctx, bool on)
 NEVER(int, tcmu_foreign_set, struct tcmulib_context *ctx, const char *const *subtypes, size_t n)

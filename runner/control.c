@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/control.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/cfgstring.h"
+#include "runner/device.h"
+#include "runner/manager.h"
+#include "runner/pause.h"
+
+#define CONFIG_MAX 255 /* bytes, drivers/target/target_core_user.c: TCMU_CONFIG_LEN */
+
+int runner_config_strip(char *cfgstring)
+{
+	return runner_cfg_take_time_out(cfgstring);
+}
+
+/* ---- answers ---- */
+
+struct request {
+	runner_answer *answer;
+	void *arg;
+	struct runner_pause pause;
+	guint timer;
+
+	/* A refusal, which must not come within the call. */
+	int err;
+	char message[400];
+};
+
+static void request_free(struct request *req)
+{
+	free(req->pause.cfgstring);
+	g_free(req->pause.stored);
+	g_free(req);
+}
+
+static gboolean tell_refusal(gpointer arg)
+{
+	struct request *req = arg;
+
+	req->answer(req->err, req->message, req->arg);
+	request_free(req);
+	return G_SOURCE_REMOVE;
+}
+
+static void __attribute__((format(printf, 3, 4)))
+refuse(struct request *req, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(req->message, sizeof(req->message), fmt, ap);
+	va_end(ap);
+	req->err = err;
+	g_idle_add_full(G_PRIORITY_DEFAULT, tell_refusal, req, NULL);
+}
+
+/* ---- which device? ---- */
+
+struct search {
+	const char *name, *subtype; /* subtype NULL: any */
+	struct runner_dev *found;
+	const char *other; /* of the name, but of this subtype */
+	unsigned int count;
+};
+
+static bool is_named(struct runner_dev *rdev, const char *name)
+{
+	const char *whole = tcmu_dev_get_name(rdev->dev), *slash = strchr(whole, '/');
+
+	return !strcmp(strchr(name, '/') || !slash ? whole : slash + 1, name);
+}
+
+static bool look(struct runner_dev *rdev, void *arg)
+{
+	struct search *s = arg;
+
+	if (rdev->leaving || !is_named(rdev, s->name))
+		return true;
+	if (s->subtype && strcmp(rdev->handler->subtype, s->subtype)) {
+		s->other = rdev->handler->subtype;
+		return true;
+	}
+	s->found = rdev;
+	s->count++;
+	return true;
+}
+
+/* NULL: the request is refused. */
+static struct runner_dev *find(struct request *req, const char *name, const char *subtype)
+{
+	struct search s = { .name = name, .subtype = subtype };
+
+	runner_each_device(look, &s);
+	if (s.count > 1)
+		refuse(req, -ENOTUNIQ,
+		       "%u storage objects have the name '%.128s': say which, as user_N/%.128s",
+		       s.count, name, name);
+	else if (!s.count && s.other)
+		refuse(req, -ENOENT, "the storage object '%.128s' is served by the handler '%s'",
+		       name, s.other);
+	else if (!s.count)
+		refuse(req, -ENOENT, "there is no storage object '%.128s' here", name);
+	return s.count == 1 ? s.found : NULL;
+}
+
+/* ---- pauses ---- */
+
+static void ended(struct runner_pause *pause)
+{
+	struct request *req = container_of(pause, struct request, pause);
+
+	if (req->timer) { /* else it was given up, and that was said */
+		g_source_remove(req->timer);
+		req->answer(pause->err, pause->why, req->arg);
+	}
+	pause->rdev->pausing = false;
+	request_free(req);
+}
+
+static gboolean too_long(gpointer arg)
+{
+	struct request *req = arg;
+	enum runner_pause_stage open = RUNNER_PAUSE_OPEN;
+
+	if (!atomic_compare_exchange_strong(&req->pause.stage, &open, RUNNER_PAUSE_GIVEN_UP))
+		return G_SOURCE_CONTINUE; /* it is just coming to its end */
+	req->timer = 0;
+	runner_dev_request(req->pause.rdev, RUNNER_REQ_PAUSE);
+	req->answer(-ETIMEDOUT,
+		    "its storage, or a command under way, has not come to an end in time: nothing "
+		    "was changed",
+		    req->arg);
+	return G_SOURCE_REMOVE;
+}
+
+static void pause_dev(struct request *req, struct runner_dev *rdev, enum runner_pause_kind kind)
+{
+	if (rdev->pausing || atomic_load(&rdev->reconfig_busy) ||
+	    atomic_load(&rdev->state) != RUNNER_RUNNING) {
+		refuse(req, -EAGAIN,
+		       "'%s' is not served just now, or being changed: look at the log, or try "
+		       "again",
+		       tcmu_dev_get_name(rdev->dev));
+		return;
+	}
+	req->pause.kind = kind;
+	req->pause.rdev = rdev;
+	req->pause.ended = ended;
+	rdev->pause = &req->pause;
+	rdev->pausing = true;
+	req->timer = g_timeout_add_seconds(RUNNER_ANSWER_SEC, too_long, req);
+	runner_dev_request(rdev, RUNNER_REQ_PAUSE);
+}
+
+static struct request *request_new(runner_answer *answer, void *arg)
+{
+	struct request *req = g_new0(struct request, 1);
+
+	req->answer = answer;
+	req->arg = arg;
+	return req;
+}
+
+void runner_change_medium(const char *subtype, const char *name, uint64_t size,
+			  const char *cfgstring, runner_answer *answer, void *arg)
+{
+	struct request *req = request_new(answer, arg);
+	struct runner_dev *rdev;
+	int time_out;
+
+	req->pause.size = size;
+	req->pause.stored = g_strdup(cfgstring);
+	req->pause.cfgstring = strdup(cfgstring);
+	if (!req->pause.cfgstring) {
+		refuse(req, -ENOMEM, "out of memory");
+		return;
+	}
+	time_out = runner_cfg_take_time_out(req->pause.cfgstring);
+	if (time_out < 0)
+		refuse(req, time_out, "tcmur_cmd_time_out wants whole seconds");
+	else if (strlen(cfgstring) > CONFIG_MAX || strpbrk(cfgstring, ",\n"))
+		refuse(req, -EINVAL,
+		       "a config string that is changed can have no comma and no newline, and at "
+		       "most %d bytes",
+		       CONFIG_MAX);
+	else if ((rdev = find(req, name, subtype))) {
+		req->pause.time_out_sec = (unsigned int)time_out;
+		pause_dev(req, rdev, RUNNER_PAUSE_CHANGE);
+	}
+}
