@@ -3,44 +3,31 @@
  * CheckConfig. A handler may have to ask a server and may hang there: it is asked on a thread of its own, and no
  * more calls are taken than can hurt nobody.
  */
+#include "dbus/form.h"
 #include "dbus/service-int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/control.h"
+
 #define THREADS     4
 #define UNDER_WAY   64
-#define CONFIG_MAX  255 /* bytes, drivers/target/target_core_user.c: TCMU_CONFIG_LEN */
 #define REASON_MAX  1024
 #define NO_REASON   "unknown" /* as tcmu-runner 1.6 has it */
 #define GOOD_REASON "success"
 
 struct check {
-	GDBusMethodInvocation *call;
 	const struct runner_handler *entry;
 	char *cfgstring;
-	bool succeeded;
+	bool good;
 	char *reason; /* malloc'ed, or NULL */
+	void (*done)(bool good, const char *reason, void *arg);
+	void *arg;
 };
 
 static GThreadPool *pool;
 static unsigned int under_way;
-
-const char *check_form(const char *subtype, const char *cfgstring)
-{
-	static char why[160];
-	size_t len = strlen(cfgstring), prefix = strlen(subtype);
-
-	if (len > CONFIG_MAX)
-		g_snprintf(why, sizeof(why), "the config string has %zu bytes, the kernel takes %d",
-			   len, CONFIG_MAX);
-	else if (strncmp(cfgstring, subtype, prefix) || cfgstring[prefix] != '/')
-		g_snprintf(why, sizeof(why), "a config string for '%s' begins with '%s/'", subtype,
-			   subtype);
-	else
-		return NULL;
-	return why;
-}
 
 bool check_enter(GDBusMethodInvocation *call)
 {
@@ -60,18 +47,15 @@ void check_leave(void)
 }
 
 /* Main thread. */
-static gboolean answer(gpointer arg)
+static gboolean came_back(gpointer arg)
 {
 	struct check *check = arg;
 	g_autofree char *said = g_utf8_make_valid(check->reason ? check->reason : "", -1);
-	const char *reason = *said ? said : check->succeeded ? GOOD_REASON : NO_REASON;
 
-	g_dbus_method_invocation_return_value(check->call,
-					      g_variant_new("(bs)", check->succeeded, reason));
+	check->done(check->good, *said ? said : check->good ? GOOD_REASON : NO_REASON, check->arg);
 	free(check->reason);
 	g_free(check->cfgstring);
 	g_free(check);
-	check_leave();
 	return G_SOURCE_REMOVE;
 }
 
@@ -80,32 +64,52 @@ static void ask(gpointer data, gpointer arg)
 	struct check *check = data;
 
 	(void)arg;
-	check->succeeded = check->entry->handler.check_config(check->cfgstring, &check->reason);
+	check->good = check->entry->handler.check_config(check->cfgstring, &check->reason);
 	if (check->reason && strlen(check->reason) > REASON_MAX)
 		check->reason[REASON_MAX] = '\0';
-	g_main_context_invoke(NULL, answer, check);
+	g_main_context_invoke(NULL, came_back, check);
+}
+
+void check_ask(const struct runner_handler *entry, const char *cfgstring,
+	       void (*done)(bool good, const char *reason, void *arg), void *arg)
+{
+	g_autofree char *own = g_strdup(cfgstring);
+	struct check *check;
+
+	if (runner_config_strip(own) < 0) {
+		done(false, "tcmur_cmd_time_out wants whole seconds", arg);
+		return;
+	}
+	if (!entry->handler.check_config) {
+		done(true, GOOD_REASON, arg);
+		return;
+	}
+	if (!pool)
+		pool = g_thread_pool_new(ask, NULL, THREADS, FALSE, NULL);
+	check = g_new0(struct check, 1);
+	check->entry = entry;
+	check->cfgstring = g_steal_pointer(&own);
+	check->done = done;
+	check->arg = arg;
+	g_thread_pool_push(pool, check, NULL);
+}
+
+static void answer(bool good, const char *reason, void *call)
+{
+	g_dbus_method_invocation_return_value(call, g_variant_new("(bs)", good, reason));
+	check_leave();
 }
 
 gboolean check_here(TcmuService1 *object, GDBusMethodInvocation *call, const char *cfgstring,
 		    void *arg)
 {
 	const struct runner_handler *entry = arg;
-	const char *why = check_form(entry->handler.subtype, cfgstring);
-	struct check *check;
+	const char *why = form_config(entry->handler.subtype, cfgstring);
 
-	if (why || !entry->handler.check_config) {
-		tcmu_service1_complete_check_config(object, call, !why, why ? why : GOOD_REASON);
-		return TRUE;
-	}
-	if (!check_enter(call))
-		return TRUE;
-	if (!pool)
-		pool = g_thread_pool_new(ask, NULL, THREADS, FALSE, NULL);
-	check = g_new0(struct check, 1);
-	check->call = call;
-	check->entry = entry;
-	check->cfgstring = g_strdup(cfgstring);
-	g_thread_pool_push(pool, check, NULL);
+	if (why)
+		tcmu_service1_complete_check_config(object, call, FALSE, why);
+	else if (check_enter(call))
+		check_ask(entry, cfgstring, answer, call);
 	return TRUE;
 }
 

@@ -4,15 +4,15 @@
  * as that is there, the handler is shown among ours, what is asked of it is passed on, and its devices are left
  * to it.
  */
+#include "dbus/form.h"
 #include "dbus/service-int.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "runner/control.h"
 
 #define EXTERNAL_MAX 64
-#define SUBTYPE_MAX  64   /* bytes */
-#define DESC_MAX     4096 /* bytes */
 #define FORWARD_MSEC 25000
 
 struct external {
@@ -68,41 +68,77 @@ static void end(struct external *ext)
 	tell_runner();
 }
 
-static void forwarded(GObject *source, GAsyncResult *result, gpointer arg)
+/* failed: the answer, if there is none from there, without its sentence. */
+static void forwarded(GObject *source, GAsyncResult *result, GDBusMethodInvocation *call,
+		      GVariant *failed)
 {
+	g_autoptr(GVariant) none = g_variant_ref_sink(failed);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant)
 		ret = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
-	GDBusMethodInvocation *call = arg;
 
 	check_leave();
-	if (ret) {
-		g_dbus_method_invocation_return_value(call, ret);
-		return;
+	if (!ret) {
+		g_dbus_error_strip_remote_error(error);
+		ret = g_variant_ref_sink(g_variant_new("(*s)", none, error->message));
 	}
-	g_dbus_error_strip_remote_error(error);
-	g_dbus_method_invocation_return_value(call, g_variant_new("(bs)", FALSE, error->message));
+	g_dbus_method_invocation_return_value(call, ret);
 }
 
-static gboolean forward(TcmuService1 *object, GDBusMethodInvocation *call, const char *cfgstring,
-			void *arg)
+static void check_forwarded(GObject *source, GAsyncResult *result, gpointer call)
 {
-	struct external *ext = arg;
-	const char *why = check_form(ext->subtype, cfgstring);
+	forwarded(source, result, call, g_variant_new_boolean(FALSE));
+}
+
+static void change_forwarded(GObject *source, GAsyncResult *result, gpointer call)
+{
+	forwarded(source, result, call, g_variant_new_int32(EIO));
+}
+
+/* Passes the call on as it is. */
+static gboolean forward(struct external *ext, GDBusMethodInvocation *call, const char *answer,
+			GAsyncReadyCallback done)
+{
 	g_autofree char *path = g_strconcat(MANAGER_PATH "/", ext->subtype, NULL);
 
-	if (why) {
-		tcmu_service1_complete_check_config(object, call, FALSE, why);
-		return TRUE;
-	}
 	if (!check_enter(call))
 		return TRUE;
 	g_dbus_connection_call(g_dbus_method_invocation_get_connection(call), ext->bus_name, path,
-			       SERVICE_NAME, "CheckConfig", g_variant_new("(s)", cfgstring),
-			       G_VARIANT_TYPE("(bs)"), G_DBUS_CALL_FLAGS_NO_AUTO_START,
-			       FORWARD_MSEC, NULL, forwarded, call);
+			       SERVICE_NAME, g_dbus_method_invocation_get_method_name(call),
+			       g_dbus_method_invocation_get_parameters(call),
+			       G_VARIANT_TYPE(answer), G_DBUS_CALL_FLAGS_NO_AUTO_START,
+			       FORWARD_MSEC, NULL, done, call);
 	return TRUE;
 }
+
+static gboolean forward_check(TcmuService1 *object, GDBusMethodInvocation *call,
+			      const char *cfgstring, void *arg)
+{
+	struct external *ext = arg;
+	const char *why = form_config(ext->subtype, cfgstring);
+
+	if (!why)
+		return forward(ext, call, "(bs)", check_forwarded);
+	tcmu_service1_complete_check_config(object, call, FALSE, why);
+	return TRUE;
+}
+
+static gboolean forward_change(TcmuService1 *object, GDBusMethodInvocation *call, const char *name,
+			       guint64 size, const char *cfgstring, void *arg)
+{
+	struct external *ext = arg;
+	const char *why = form_name(name);
+
+	(void)size;
+	if (!why)
+		why = form_config(ext->subtype, cfgstring);
+	if (!why)
+		return forward(ext, call, "(is)", change_forwarded);
+	tcmu_service1_complete_change_medium(object, call, EINVAL, why);
+	return TRUE;
+}
+
+static const struct object_ops forwarding = { .check = forward_check, .change = forward_change };
 
 static void appeared(GDBusConnection *connection, const char *name, const char *owner, gpointer arg)
 {
@@ -117,7 +153,7 @@ static void appeared(GDBusConnection *connection, const char *name, const char *
 	}
 	ext->owner = g_strdup(owner);
 	tcmu_info("handler '%s' is served by another process (%s)", ext->subtype, owner);
-	objects_add(ext->subtype, ext->desc, forward, ext);
+	objects_add(ext->subtype, ext->desc, &forwarding, ext);
 	answer(ext, true, "succeeded");
 }
 
@@ -133,26 +169,13 @@ static void vanished(GDBusConnection *connection, const char *name, gpointer arg
 
 /* ---- the methods ---- */
 
-static bool is_subtype(const char *s)
-{
-	if (!g_ascii_isalpha(*s) && *s != '_')
-		return false;
-	for (size_t i = 1; s[i]; i++) {
-		if ((!g_ascii_isalnum(s[i]) && s[i] != '_') || i == SUBTYPE_MAX)
-			return false;
-	}
-	return true;
-}
-
 /* Why it is refused; NULL: it is not. */
 static const char *refusal(const char *subtype, const char *desc)
 {
-	if (!is_subtype(subtype))
-		return "a subtype is of the form [A-Za-z_][A-Za-z0-9_]*, at most 64 bytes long";
-	if (!strcmp(subtype, "HandlerManager1"))
-		return "this name is taken by an object of the service";
-	if (strlen(desc) > DESC_MAX)
-		return "the description is longer than 4096 bytes";
+	const char *why = form_registration(subtype, desc);
+
+	if (why)
+		return why;
 	if (runner_registry_find(subtype))
 		return "the daemon has a handler for this subtype";
 	if (g_hash_table_size(externals) == EXTERNAL_MAX)

@@ -9,9 +9,7 @@ static char *path_of(const char *subtype)
 	return g_strconcat(SERVICE_PATH "/", subtype, NULL);
 }
 
-void objects_add(const char *subtype, const char *config_desc,
-		 gboolean (*check)(TcmuService1 *object, GDBusMethodInvocation *call,
-				   const char *cfgstring, void *arg),
+void objects_add(const char *subtype, const char *config_desc, const struct object_ops *ops,
 		 void *arg)
 {
 	g_autofree char *path = path_of(subtype);
@@ -20,7 +18,8 @@ void objects_add(const char *subtype, const char *config_desc,
 	g_autoptr(TcmuService1) handler = tcmu_service1_skeleton_new();
 
 	tcmu_service1_set_config_desc(handler, desc);
-	g_signal_connect(handler, "handle-check-config", G_CALLBACK(check), arg);
+	g_signal_connect(handler, "handle-check-config", G_CALLBACK(ops->check), arg);
+	g_signal_connect(handler, "handle-change-medium", G_CALLBACK(ops->change), arg);
 	g_dbus_object_skeleton_add_interface(object, G_DBUS_INTERFACE_SKELETON(handler));
 	if (!manager)
 		manager = g_dbus_object_manager_server_new(SERVICE_PATH);

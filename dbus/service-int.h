@@ -16,10 +16,16 @@
 
 /* ---- dbus/objects.c: what the ObjectManager shows ---- */
 
-/* Tells of a handler there, under its subtype; check gets CheckConfig, with arg. */
-void objects_add(const char *subtype, const char *config_desc,
-		 gboolean (*check)(TcmuService1 *object, GDBusMethodInvocation *call,
-				   const char *cfgstring, void *arg),
+/* What a handler's object is asked; arg is objects_add()'s. Each answers the call, then or later. */
+struct object_ops {
+	gboolean (*check)(TcmuService1 *object, GDBusMethodInvocation *call, const char *cfgstring,
+			  void *arg);
+	gboolean (*change)(TcmuService1 *object, GDBusMethodInvocation *call, const char *name,
+			   guint64 size, const char *cfgstring, void *arg);
+};
+
+/* Tells of a handler there, under its subtype. */
+void objects_add(const char *subtype, const char *config_desc, const struct object_ops *ops,
 		 void *arg);
 void objects_remove(const char *subtype);
 /* On this connection, which is new; NULL: on none. */
@@ -28,16 +34,23 @@ void objects_free(void);
 
 /* ---- dbus/check.c: CheckConfig ---- */
 
-/* What is wrong with the string before any handler is asked; in a static buffer; NULL: nothing. */
-const char *check_form(const char *subtype, const char *cfgstring);
 /* May one more be under way? Otherwise it is refused. Ends with check_leave(). */
 bool check_enter(GDBusMethodInvocation *call);
 void check_leave(void);
 /* Answers the call: asks a handler of this process, on another thread. */
 gboolean check_here(TcmuService1 *object, GDBusMethodInvocation *call, const char *cfgstring,
 		    void *entry);
+/* Is the config string usable? Asks the handler, on another thread, if it can be asked. done() on the main thread,
+ * maybe within the call. */
+void check_ask(const struct runner_handler *entry, const char *cfgstring,
+	       void (*done)(bool good, const char *reason, void *arg), void *arg);
 /* False: some are still under way after so many seconds. */
 bool check_wait(unsigned int sec);
+
+/* ---- dbus/change.c: ChangeMedium ---- */
+
+gboolean change_here(TcmuService1 *object, GDBusMethodInvocation *call, const char *name,
+		     guint64 size, const char *cfgstring, void *entry);
 
 /* ---- dbus/external.c: handlers of other processes ---- */
 

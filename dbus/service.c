@@ -101,12 +101,14 @@ void dbus_service_start(void (*tell)(void))
 		.unreachable = unreachable,
 	};
 
+	static const struct object_ops here = { .check = check_here, .change = change_here };
+
 	settled = tell;
 	settle_timer = g_timeout_add_seconds(SETTLE_SEC, settle_late, NULL);
 	for (size_t i = 0; i < runner_registry_count(); i++) {
 		const struct runner_handler *entry = runner_registry_at(i);
 
-		objects_add(entry->handler.subtype, entry->handler.cfg_desc, check_here,
+		objects_add(entry->handler.subtype, entry->handler.cfg_desc, &here,
 			    (void *)(uintptr_t)entry);
 	}
 	bus = sysbus_new(&ops, NULL);

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+GDBusConnection *client;
+
 static pid_t bus_pid;
 static char address[256];
 
@@ -21,15 +23,35 @@ static const char config[] =
 	"<allow receive_type='signal'/><allow send_destination='org.freedesktop.DBus'/></policy>"
 	"<include>" TCMU_BUS_POLICY "</include></busconfig>\n";
 
-void bus_choose(struct world *w)
+int bus_open(void **state)
 {
-	snprintf(address, sizeof(address), "unix:path=%s/bus", w->dir);
+	int ret = crowd_open(state);
+
+	bus_choose(&w);
+	bus_start(&w);
+	client = bus_connect(&w);
+	return ret;
+}
+
+int bus_close(void **state)
+{
+	int ret;
+
+	g_clear_object(&client);
+	ret = crowd_close(state);
+	bus_stop();
+	return ret;
+}
+
+void bus_choose(struct world *world)
+{
+	snprintf(address, sizeof(address), "unix:path=%s/bus", world->dir);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
 }
 
-GDBusConnection *bus_connect(struct world *w)
+GDBusConnection *bus_connect(struct world *world)
 {
-	(void)w;
+	(void)world;
 	return g_dbus_connection_new_for_address_sync(
 		address,
 		G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
@@ -37,11 +59,11 @@ GDBusConnection *bus_connect(struct world *w)
 		NULL, NULL, NULL);
 }
 
-void bus_start(struct world *w)
+void bus_start(struct world *world)
 {
-	g_autofree char *path = g_strdup(world_path(w, "bus.conf")),
+	g_autofree char *path = g_strdup(world_path(world, "bus.conf")),
 			*option = g_strconcat("--config-file=", path, NULL),
-			*log = g_strdup(world_path(w, "bus.log"));
+			*log = g_strdup(world_path(world, "bus.log"));
 	uint64_t end = fake_now_ms() + LONG_MS;
 	GDBusConnection *c;
 	FILE *f = fopen(path, "we");
@@ -49,8 +71,8 @@ void bus_start(struct world *w)
 	assert_non_null(f);
 	fprintf(f, config, address); /* NOLINT: the address is the one conversion */
 	fclose(f);
-	chmod(w->dir, 0755); /* for a client that is not root */
-	unlink(world_path(w, "bus"));
+	chmod(world->dir, 0755); /* for a client that is not root */
+	unlink(world_path(world, "bus"));
 	bus_pid = fork();
 	if (!bus_pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -61,7 +83,7 @@ void bus_start(struct world *w)
 		perror("dbus-daemon");
 		_exit(127);
 	}
-	while (!(c = bus_connect(w))) {
+	while (!(c = bus_connect(world))) {
 		assert_true(fake_now_ms() < end);
 		usleep(10000);
 	}
@@ -174,4 +196,21 @@ char *bus_check(GDBusConnection *c, const char *subtype, const char *cfgstring, 
 	g_variant_unref(ret);
 	*good = succeeded;
 	return reason;
+}
+
+char *bus_change(GDBusConnection *c, const char *name, guint64 size, const char *cfgstring, int *rc)
+{
+	g_autofree char *path = g_strdup_printf(ROOT "/%.*s", (int)strcspn(cfgstring, "/"),
+						cfgstring);
+	g_autoptr(GError) error = NULL;
+	GVariant *ret = bus_call(c, path, SERVICE, "ChangeMedium",
+				 g_variant_new("(sts)", name, size, cfgstring), &error);
+	char *message = NULL;
+
+	*rc = -1;
+	if (!ret)
+		return g_strdup(error->message);
+	g_variant_get(ret, "(is)", rc, &message);
+	g_variant_unref(ret);
+	return message;
 }

@@ -5,17 +5,24 @@
 
 #include <gio/gio.h>
 
-#include "daemon-test.h"
+#include "crowd.h"
 
 #define SERVICE "org.kernel.TCMUService1"
 #define ROOT    "/org/kernel/TCMUService1"
 
+/* A client of the bus. */
+extern GDBusConnection *client;
+
+/* cmocka: crowd_open() and crowd_close(), with a bus. */
+int bus_open(void **state);
+int bus_close(void **state);
+
 /* The daemons of this test look for their bus in w's directory from now on; there is none yet. */
-void bus_choose(struct world *w);
-void bus_start(struct world *w);
+void bus_choose(struct world *world);
+void bus_start(struct world *world);
 void bus_stop(void);
 /* A new connection, or NULL. */
-GDBusConnection *bus_connect(struct world *w);
+GDBusConnection *bus_connect(struct world *world);
 
 /* A call; NULL with *error set (which may be NULL). args: floating, taken; or NULL. */
 GVariant *bus_call(GDBusConnection *c, const char *path, const char *interface, const char *method,
@@ -27,5 +34,8 @@ char *bus_handlers(GDBusConnection *c);
 bool bus_wait_handlers(GDBusConnection *c, const char *expected);
 /* The reason, with CheckConfig's verdict in *good. */
 char *bus_check(GDBusConnection *c, const char *subtype, const char *cfgstring, bool *good);
+/* ChangeMedium of the handler that begins cfgstring: the sentence, with its rc (-1: an error of the bus). */
+char *bus_change(GDBusConnection *c, const char *name, guint64 size, const char *cfgstring,
+		 int *rc);
 
 #endif

@@ -2,6 +2,7 @@
 /* The service on the system bus, as targetcli and handlers of other processes meet it. */
 #include "bus.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -14,28 +15,6 @@
 #define MANAGER_IFCE SERVICE ".HandlerManager1"
 #define NOBODY       65534
 #define AS_NOBODY    "as-nobody"
-
-static GDBusConnection *client;
-
-static int open_with_bus(void **state)
-{
-	int ret = crowd_open(state);
-
-	bus_choose(&w);
-	bus_start(&w);
-	client = bus_connect(&w);
-	return ret;
-}
-
-static int close_with_bus(void **state)
-{
-	int ret;
-
-	g_clear_object(&client);
-	ret = crowd_close(state);
-	bus_stop();
-	return ret;
-}
 
 static void check_is(const char *subtype, const char *cfgstring, bool expected, const char *reason)
 {
@@ -52,7 +31,7 @@ static void check_is(const char *subtype, const char *cfgstring, bool expected, 
 /* What targetcli does: clients.md, ui_backstore.py. */
 static void targetcli(void **state)
 {
-	g_autofree char *good = NULL, *missing = NULL, *all = NULL, *longest = NULL;
+	g_autofree char *good = NULL, *missing = NULL, *all = NULL, *longest = NULL, *timed = NULL;
 
 	(void)state;
 	start_usual(TCMU_HANDLERS);
@@ -66,6 +45,9 @@ static void targetcli(void **state)
 	check_is("file", "", false, "begins with 'file/'");
 	check_is("file", "filed/x", false, "begins with 'file/'");
 	check_is("null", "null/", true, "success");
+	timed = g_strconcat(good, ";tcmur_cmd_time_out=5", NULL);
+	check_is("file", timed, true, "success");
+	check_is("null", "null/;tcmur_cmd_time_out=x", false, "whole seconds");
 	longest = g_strnfill(256, 'x');
 	memcpy(longest, "file/", 5);
 	check_is("file", longest, false, "256 bytes");
@@ -126,6 +108,7 @@ static void of_another_process(void **state)
 {
 	struct fake_dev *dev = NULL;
 	struct proc other = { 0 };
+	int rc;
 
 	(void)state;
 	start_usual(TCMU_HANDLERS);
@@ -135,6 +118,12 @@ static void of_another_process(void **state)
 		check_is("other", "other/good", true, "success");
 		check_is("other", "other/bad", false, "it is not good");
 		check_is("other", "file/good", false, "begins with 'other/'");
+		/* Asked, and it has no such method. */
+		g_autofree char *changed = bus_change(client, "theirs", MIB, "other/good", &rc);
+		assert_int_equal(rc, EIO);
+		assert_non_null(strstr(changed, "not implemented"));
+		g_autofree char *ill = bus_change(client, "a/b", MIB, "other/good", &rc);
+		assert_int_equal(rc, EINVAL);
 		/* Its devices are its own. */
 		assert_int_equal(lun_create(&w, "theirs", "other/good", MIB, &dev), 0);
 		assert_int_equal(proc_expect(&other, "added other/good", LONG_MS), 0);
@@ -364,7 +353,7 @@ static void stopped_while_checking(void **state)
 	assert_int_equal(count(said(), "has not come back from checking"), 1);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, open_with_bus, close_with_bus)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, bus_open, bus_close)
 
 int main(int argc, char **argv)
 {
