@@ -3,7 +3,8 @@
 #
 # What an administrator does with targetcli, Debian's: it sees the handlers on the
 # bus, shows what a config string looks like and why one is refused; a LUN is
-# created, exported, grown, saved, restored and deleted with it.
+# created, exported, grown, saved, restored and deleted with it, and gets another
+# medium.
 #
 # needs: targetcli
 # timeout: 400
@@ -11,7 +12,7 @@
 . "$TCMU_SRC/tests/vm/lib.sh"
 . "$TCMU_SRC/tests/vm/bus.sh"
 . "$TCMU_SRC/tests/lib/readme.sh"
-need /usr/bin/python3
+need /usr/bin/python3 sg_turs
 need_daemon
 [ -n "${TCMU_VM_TARGETCLI:-}" ] || skip "targetcli could not be downloaded"
 
@@ -89,6 +90,60 @@ cli 'restoreconfig /run/saved.json'
 wait_for 30 cli_disk || fail "no disk after restoreconfig: $(cat "$out")"
 drop_caches
 cmp -n $((4 << 20)) /run/cli.data "$DISK" || fail "other data after restoreconfig"
+
+step "another medium"
+for medium in A B; do
+	head -c 64M /dev/zero | tr '\0' "$medium" >/var/tmp/medium$medium.img
+done
+truncate -s 96M /var/tmp/mediumB.img
+cli '/backstores/user:file create name=cart size=64M cfgstring=/var/tmp/mediumA.img;removable' \
+	'/loopback create naa.5001405000000003' \
+	'/loopback/naa.5001405000000003/luns create /backstores/user:file/cart'
+cart_disk()
+{
+	local dev
+	for dev in /sys/block/sd*; do
+		[ -e "$dev/removable" ] && [ "$(cat "$dev/removable")" = 1 ] && [ -e "$dev/device/generic" ] || continue
+		grep -q 'TCMU device' "$dev/device/model" || continue
+		CART=/dev/${dev##*/}
+		# By its sg node: who opens the disk of a removable medium locks it (sd.c: sd_open()).
+		sg=/dev/$(basename "$(readlink "$dev/device/generic")")
+		[ -b "$CART" ] && [ -c "$sg" ] && return 0
+	done
+	return 1
+}
+wait_for 30 cart_disk || fail "no disk appeared: $(cat "$out")"
+is_medium() { assert_eq "content" "$(dd if="$CART" bs=4k count=1 skip=99 iflag=direct status=none | tr -d "$1" | wc -c)" 0; }
+attention() { sg_turs -v "$sg" >/run/turs.out 2>&1 || true; grep -qi "medium may have changed" /run/turs.out; }
+sg_turs "$sg" >/dev/null 2>&1 || :
+is_medium A
+
+exec 8<"$CART"
+cli '/backstores/user:file changemedium name=cart size=96M cfgstring=/var/tmp/mediumB.img;removable'
+says "ChangeMedium failed: an initiator prevents the removal"
+exec 8<&-
+cli '/backstores/user:file changemedium name=cart size=96M cfgstring=/var/tmp/none.img;removable'
+says "ChangeMedium failed: '/var/tmp/none.img' cannot be opened"
+cli '/backstores/user:file changemedium name=disk1 size=96M cfgstring=/var/tmp/mediumB.img;removable'
+says "ChangeMedium failed: its medium is not removable"
+! attention || fail "a unit attention without a change: $(cat /run/turs.out)"
+is_medium A
+
+cli '/backstores/user:file changemedium name=cart size=96M cfgstring=/var/tmp/mediumB.img;removable' \
+	'saveconfig /run/saved.json'
+! grep -q failed "$out" || fail "changemedium: $(cat "$out")"
+attention || fail "no unit attention: $(cat /run/turs.out)"
+! attention || fail "it is told again: $(cat /run/turs.out)"
+is_medium B
+assert_eq "size" "$(blockdev --getsize64 "$CART")" $((96 << 20))
+grep -q '"config": "file//var/tmp/mediumB.img;removable"' /run/saved.json || fail "not saved: $(cat /run/saved.json)"
+stop_daemon
+start_daemon
+is_medium B
+kill_daemon
+start_daemon
+is_medium B
+cli '/loopback delete naa.5001405000000003' '/backstores/user:file delete cart'
 
 step "deleted"
 readme_block targetcli-delete
