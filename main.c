@@ -117,6 +117,7 @@ static int run(const struct daemon_options *opt)
 	if (stopping)
 		return EXIT_SUCCESS;
 	runner_set_trace((const char *const *)opt->trace);
+	runner_set_defaults((const char *const *)opt->defaults);
 	ret = runner_start(&opt->limits, (const char *const *)opt->foreign);
 	if (ret) {
 		tcmu_err("cannot connect to the kernel's TCM-User: %s%s", strerror(-ret),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Key and value on each line, in the group [tcmu-runner] or, as tcmu-runner 1.6 has it, in none and with quotes
- * round a text. GKeyFile reads it; it does not know of lines, so they are looked for when something is wrong.
+ * round a text; or in that of a handler. GKeyFile reads it; it does not know of lines, so they are looked for when something is wrong.
  */
 #include "daemon/config.h"
 
@@ -10,8 +10,9 @@
 
 #include "daemon/settings.h"
 
-#define GROUP    "tcmu-runner"
-#define FILE_MAX (1 << 20) /* bytes */
+#define GROUP         "tcmu-runner"
+#define HANDLER_GROUP "handler:"
+#define FILE_MAX      (1 << 20) /* bytes */
 
 struct reading {
 	const char *path;
@@ -148,30 +149,70 @@ static void set(struct reading *r, const char *key, const char *value)
 		complain(r, line_of(r, key), "%s = %s: give %s", key, value, wants);
 }
 
+/* The value as it is meant: a text may have quotes round it. */
+static char *value_of(GKeyFile *file, const char *group, const char *key)
+{
+	char *value = g_key_file_get_value(file, group, key, NULL);
+	size_t len = strlen(g_strchomp(value));
+
+	if (len > 1 && value[0] == '"' && value[len - 1] == '"') {
+		memmove(value, value + 1, len - 2);
+		value[len - 2] = '\0';
+	}
+	return value;
+}
+
 static void set_all(struct reading *r, GKeyFile *file)
 {
 	g_auto(GStrv) keys = g_key_file_get_keys(file, GROUP, NULL, NULL);
 
 	for (char **key = keys; key && *key; key++) {
-		g_autofree char *value = g_key_file_get_value(file, GROUP, *key, NULL);
-		size_t len = strlen(g_strchomp(value));
+		g_autofree char *value = value_of(file, GROUP, *key);
 
-		if (len > 1 && value[0] == '"' && value[len - 1] == '"') {
-			memmove(value, value + 1, len - 2);
-			value[len - 2] = '\0';
-		}
 		set(r, *key, value);
 	}
 }
 
-static void check_groups(struct reading *r, GKeyFile *file)
+/* ---- the groups of handlers ---- */
+
+static void set_handler(struct reading *r, GKeyFile *file, const char *group, GPtrArray *defaults)
+{
+	const char *subtype = group + strlen(HANDLER_GROUP);
+	g_auto(GStrv) keys = g_key_file_get_keys(file, group, NULL, NULL);
+
+	if (!*subtype || strpbrk(subtype, "/;"))
+		complain(r, 0, "[%s] names no handler; [" HANDLER_GROUP "file] would", group);
+	for (char **key = keys; key && *key; key++) {
+		g_autofree char *value = NULL;
+
+		if (strcmp(*key, "options")) {
+			complain(r, line_of(r, *key),
+				 "there is no setting '%s' in [%s], only options", *key, group);
+			continue;
+		}
+		value = value_of(file, group, *key);
+		if (*subtype && !strpbrk(subtype, "/;"))
+			g_ptr_array_add(defaults, g_strconcat(subtype, ";", value, NULL));
+	}
+}
+
+static void set_groups(struct reading *r, GKeyFile *file)
 {
 	g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+	GPtrArray *defaults = g_ptr_array_new();
 
 	for (char **group = groups; *group; group++) {
-		if (strcmp(*group, GROUP))
-			complain(r, 0, "there is no group [%s], only [" GROUP "]", *group);
+		if (g_str_has_prefix(*group, HANDLER_GROUP))
+			set_handler(r, file, *group, defaults);
+		else if (strcmp(*group, GROUP))
+			complain(r, 0,
+				 "there is no group [%s], only [" GROUP "] and [" HANDLER_GROUP
+				 "SUBTYPE]",
+				 *group);
 	}
+	g_ptr_array_add(defaults, NULL);
+	g_strfreev(r->opt->defaults);
+	r->opt->defaults = (char **)g_ptr_array_free(defaults, FALSE);
 }
 
 /* Says which line is none that GKeyFile can read. */
@@ -203,7 +244,7 @@ static bool parse(struct reading *r)
 		complain(r, 0, "%s", error->message);
 		return false;
 	}
-	check_groups(r, file);
+	set_groups(r, file);
 	set_all(r, file);
 	return true;
 }

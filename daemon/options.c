@@ -238,4 +238,5 @@ void daemon_options_free(struct daemon_options *opt)
 	g_free(opt->crash_path);
 	g_strfreev(opt->foreign);
 	g_strfreev(opt->trace);
+	g_strfreev(opt->defaults);
 }

@@ -21,6 +21,7 @@ struct daemon_options {
 	char *lock_path;
 	char *crash_path; /* runner/blame.h */
 	char **foreign;   /* subtypes of other daemons, NULL at the end; or NULL */
+	char **defaults;  /* runner_set_defaults(), or NULL */
 	struct runner_limits limits;
 };
 

@@ -71,6 +71,17 @@ static void set_trace(struct daemon_options *now)
 	tcmu_info("%s: trace has changed", now->config_path);
 }
 
+static void set_handler_options(struct daemon_options *now)
+{
+	struct daemon_options *old = reload.running;
+
+	g_strfreev(old->defaults);
+	old->defaults = g_steal_pointer(&now->defaults);
+	runner_set_defaults((const char *const *)old->defaults);
+	tcmu_info("%s: options of handlers have changed, for what is opened from now on",
+		  now->config_path);
+}
+
 static void apply(struct daemon_options *now)
 {
 	struct daemon_options *old = reload.running;
@@ -97,6 +108,8 @@ static void apply(struct daemon_options *now)
 	tcmu_set_log_rate((unsigned int)old->log_rate);
 	if (lists_differ(now->trace, old->trace))
 		set_trace(now);
+	if (lists_differ(now->defaults, old->defaults))
+		set_handler_options(now);
 	runner_set_limits(&old->limits);
 }
 

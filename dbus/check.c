@@ -73,14 +73,15 @@ static void ask(gpointer data, gpointer arg)
 void check_ask(const struct runner_handler *entry, const char *cfgstring,
 	       void (*done)(bool good, const char *reason, void *arg), void *arg)
 {
-	g_autofree char *own = g_strdup(cfgstring);
+	char *own = runner_config_for_handler(cfgstring);
 	struct check *check;
 
-	if (runner_config_strip(own) < 0) {
+	if (!own) {
 		done(false, "tcmur_cmd_time_out wants whole seconds", arg);
 		return;
 	}
 	if (!entry->handler.check_config) {
+		free(own);
 		done(true, GOOD_REASON, arg);
 		return;
 	}
@@ -88,7 +89,7 @@ void check_ask(const struct runner_handler *entry, const char *cfgstring,
 		pool = g_thread_pool_new(ask, NULL, THREADS, FALSE, NULL);
 	check = g_new0(struct check, 1);
 	check->entry = entry;
-	check->cfgstring = g_steal_pointer(&own);
+	check->cfgstring = own;
 	check->done = done;
 	check->arg = arg;
 	g_thread_pool_push(pool, check, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "runner/cfgstring.h"
 #include "runner/device.h"
 #include "runner/pause.h"
 #include "runner/runner.h"
@@ -89,6 +90,8 @@ static void answer_reconfig(struct runner_dev *rdev, int ret)
 			runner_dev_unit_attention(rdev, RUNNER_UA_CAPACITY_CHANGED);
 		}
 	}
+	if (!ret && cfg.type == TCMULIB_CFG_DEV_CFGSTR)
+		rdev->config_len = strlen(cfg.data.dev_cfgstring);
 	if (!ret && cfg.type == TCMULIB_CFG_WRITE_CACHE &&
 	    rdev->cache_before != cfg.data.write_cache)
 		runner_dev_unit_attention(rdev, RUNNER_UA_MODE_CHANGED);
@@ -131,6 +134,15 @@ static void flush_for_reconfig(struct runner_dev *rdev)
 		answer_reconfig(rdev, ret);
 }
 
+static bool same_config(struct tcmu_device *dev, const char *cfgstring)
+{
+	g_autofree char *own = g_strdup(cfgstring);
+	size_t len = runner_dev_of(dev)->config_len;
+
+	runner_cfg_take_time_out(own);
+	return strlen(own) == len && !strncmp(own, tcmu_dev_get_cfgstring(dev), len);
+}
+
 /*
  * targetcli writes each attribute when it restores a configuration. What is so already is no change
  * that a handler could refuse: the same config string, and no size where there was none.
@@ -139,7 +151,7 @@ static bool is_so_already(struct tcmu_device *dev, const struct tcmulib_cfg_info
 {
 	switch (cfg->type) {
 	case TCMULIB_CFG_DEV_CFGSTR:
-		return !strcmp(cfg->data.dev_cfgstring, tcmu_dev_get_cfgstring(dev));
+		return same_config(dev, cfg->data.dev_cfgstring);
 	case TCMULIB_CFG_DEV_SIZE:
 		return !cfg->data.dev_size && !tcmu_dev_get_config_size(dev);
 	case TCMULIB_CFG_WRITE_CACHE:

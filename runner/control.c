@@ -7,16 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runner/cfgstring.h"
+#include "runner/defaults.h"
 #include "runner/device.h"
 #include "runner/manager.h"
 #include "runner/pause.h"
 
 #define CONFIG_MAX 255 /* bytes, drivers/target/target_core_user.c: TCMU_CONFIG_LEN */
 
-int runner_config_strip(char *cfgstring)
+char *runner_config_for_handler(const char *cfgstring)
 {
-	return runner_cfg_take_time_out(cfgstring);
+	struct runner_config config;
+
+	return runner_config_make(&config, cfgstring) ? NULL : config.cfgstring;
 }
 
 /* ---- answers ---- */
@@ -171,26 +173,27 @@ void runner_change_medium(const char *subtype, const char *name, uint64_t size,
 			  const char *cfgstring, runner_answer *answer, void *arg)
 {
 	struct request *req = request_new(answer, arg);
+	struct runner_config config;
 	struct runner_dev *rdev;
-	int time_out;
+	int ret;
 
 	req->pause.size = size;
 	req->pause.stored = g_strdup(cfgstring);
-	req->pause.cfgstring = strdup(cfgstring);
-	if (!req->pause.cfgstring) {
-		refuse(req, -ENOMEM, "out of memory");
-		return;
+	ret = runner_config_make(&config, cfgstring);
+	if (!ret) {
+		req->pause.cfgstring = config.cfgstring;
+		req->pause.config_len = config.own_len;
+		req->pause.time_out_sec = config.time_out_sec;
 	}
-	time_out = runner_cfg_take_time_out(req->pause.cfgstring);
-	if (time_out < 0)
-		refuse(req, time_out, "tcmur_cmd_time_out wants whole seconds");
+	if (ret == -ENOMEM)
+		refuse(req, ret, "out of memory");
+	else if (ret)
+		refuse(req, ret, "tcmur_cmd_time_out wants whole seconds");
 	else if (strlen(cfgstring) > CONFIG_MAX || strpbrk(cfgstring, ",\n"))
 		refuse(req, -EINVAL,
 		       "a config string that is changed can have no comma and no newline, and at "
 		       "most %d bytes",
 		       CONFIG_MAX);
-	else if ((rdev = find(req, name, subtype))) {
-		req->pause.time_out_sec = (unsigned int)time_out;
+	else if ((rdev = find(req, name, subtype)))
 		pause_dev(req, rdev, RUNNER_PAUSE_CHANGE);
-	}
 }

@@ -9,9 +9,12 @@
  * stays. Before runner_start() it is remembered. */
 void runner_leave_to_others(const char *const *subtypes);
 
-/* Takes what the runner has for every handler (";tcmur_cmd_time_out=N") out of a config string, in place. Returns N,
- * 0: there is none; or -EINVAL: N is no whole number. */
-int runner_config_strip(char *cfgstring);
+/* Options that config strings have by default, "SUBTYPE;OPTION;OPTION", NULL at the end: for logical units that are opened
+ * from now on, where their own string has no option of that name. */
+void runner_set_defaults(const char *const *all);
+/* The config string as the handler gets it: without what is the runner's, with the defaults. malloc'ed; NULL: it has
+ * a ";tcmur_cmd_time_out=N" with N no whole number. */
+char *runner_config_for_handler(const char *cfgstring);
 
 /* What became of it: err 0 or -errno, with a sentence. Main thread, once; not within the call that asks. */
 typedef void runner_answer(int err, const char *message, void *arg);

@@ -107,9 +107,10 @@ struct runner_dev {
 	_Atomic(bool) sleeping; /* the thread is in, or on its way into, epoll_wait */
 	int wake_fd;            /* eventfd */
 	int epoll_fd;
-	bool existed;  /* enabled before our start: no reply, retried */
-	bool blamed;   /* runner/blame.h: that was said; main thread */
-	bool stopping; /* RUNNER_REQ_STOP was seen */
+	bool existed;      /* enabled before our start: no reply, retried */
+	bool blamed;       /* runner/blame.h: that was said; main thread */
+	bool stopping;     /* RUNNER_REQ_STOP was seen */
+	size_t config_len; /* runner/defaults.h: own_len */
 	unsigned int
 		time_out_sec; /* of the config string, 0: none; set before the thread is there */
 	bool parked;

@@ -48,7 +48,9 @@ void runner_lu(struct runner_dev *rdev, struct scsi_lu *lu, unsigned int with)
 		.revision = "0002",
 	};
 	memcpy(lu->threshold, rdev->mode.threshold, sizeof(lu->threshold));
-	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev), sizeof(lu->name));
+	/* Not with the defaults, which may change: it identifies the logical unit. */
+	g_strlcpy(lu->name, tcmu_dev_get_cfgstring(dev),
+		  MIN(sizeof(lu->name), rdev->config_len + 1));
 	if (with & RUNNER_LU_PORTS) {
 		runner_ports_lu(dev, lu);
 		/* The kernel's own commands, which it then refuses (passthrough_parse_cdb()). */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "runner/blame.h"
-#include "runner/cfgstring.h"
 #include "runner/control.h"
+#include "runner/defaults.h"
 #include "runner/device.h"
 #include "runner/registry.h"
 
@@ -231,15 +231,18 @@ static void end_device(struct runner_dev *rdev)
 
 /* ---- libtcmu's callbacks ---- */
 
-/* ";tcmur_cmd_time_out=N", which is the runner's in every config string. */
-static int take_own_options(struct tcmu_device *dev)
+/* Makes the config string what the handler is to get. 0 or -errno, which was said. */
+static int take_config(struct tcmu_device *dev, struct runner_config *config)
 {
-	int seconds = runner_cfg_take_time_out(tcmu_dev_get_cfgstring(dev));
+	char *cfgstring = tcmu_dev_get_cfgstring(dev);
+	uint64_t size = tcmu_dev_get_config_size(dev);
+	int ret = runner_config_make(config, cfgstring);
 
-	if (seconds < 0)
-		tcmu_dev_err(dev, "config '%s': tcmur_cmd_time_out wants whole seconds",
-			     tcmu_dev_get_cfgstring(dev));
-	return seconds;
+	if (ret == -EINVAL)
+		tcmu_dev_err(dev, "config '%s': tcmur_cmd_time_out wants whole seconds", cfgstring);
+	if (!ret)
+		tcmulib_device_exchange_config(dev, &config->cfgstring, &size);
+	return ret;
 }
 
 static int added(struct tcmu_device *dev)
@@ -247,10 +250,12 @@ static int added(struct tcmu_device *dev)
 	const struct runner_handler *entry = tcmu_dev_get_handler(dev)->hm_private;
 	bool awaited = tcmulib_event_awaited(dev);
 	struct runner_dev *rdev;
-	int time_out = take_own_options(dev);
+	struct runner_config config;
+	int ret = take_config(dev, &config);
 
-	if (time_out < 0)
-		return time_out;
+	if (ret)
+		return ret;
+	free(config.cfgstring); /* the former one */
 	if (mgr.stopped) {
 		if (mgr.successor)
 			tcmulib_event_defer(
@@ -258,7 +263,8 @@ static int added(struct tcmu_device *dev)
 		return -ESHUTDOWN;
 	}
 	rdev = runner_dev_new(dev, entry, !awaited, end_device);
-	rdev->time_out_sec = (unsigned int)time_out;
+	rdev->time_out_sec = config.time_out_sec;
+	rdev->config_len = config.own_len;
 	tcmulib_event_defer(dev);
 	list_add_tail(&mgr.devices, &rdev->node);
 	if (awaited)

@@ -170,7 +170,12 @@ static void settle(struct runner_dev *rdev, const struct scsi_mode_values *mode)
 
 static void exchange(struct runner_dev *rdev)
 {
-	tcmulib_device_exchange_config(rdev->dev, &rdev->pause->cfgstring, &rdev->pause->size);
+	struct runner_pause *pause = rdev->pause;
+	size_t len = rdev->config_len;
+
+	tcmulib_device_exchange_config(rdev->dev, &pause->cfgstring, &pause->size);
+	rdev->config_len = pause->config_len;
+	pause->config_len = len;
 }
 
 /* Opens what was open before; false: a stop was asked for before that could be. */

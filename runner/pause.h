@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct runner_dev;
@@ -31,10 +32,11 @@ struct runner_pause {
 	_Atomic(enum runner_pause_stage) stage;
 	struct runner_dev *rdev;
 
-	/* CHANGE. The first two are exchanged with the device's, so in the end they are those that are not in
+	/* CHANGE. The first three are exchanged with the device's, so in the end they are those that are not in
 	 * use; stored is what the kernel shall have as the config string. */
-	char *cfgstring; /* malloc'ed */
-	uint64_t size;   /* bytes; 0: what is there */
+	char *cfgstring;   /* malloc'ed */
+	size_t config_len; /* runner/defaults.h: own_len */
+	uint64_t size;     /* bytes; 0: what is there */
 	char *stored;
 	unsigned int time_out_sec;
 

@@ -74,6 +74,14 @@ static void mistakes(void **state)
 	check_is("log_dir = here\n", 2, "line 1: log_dir = here: give a path");
 	check_is("spin = 1\nspni = 1\n", 2, "line 2: there is no setting 'spni'");
 	check_is("[file]\nspin = 1\n", 2, "there is no group [file]");
+	check_is("spin=1\n[handler:file]\noptions = direct;phys=4096\n", 0, NULL);
+	check_is("[handler:file]\nspin = 1\n", 2,
+		 "line 2: there is no setting 'spin' in [handler:file]");
+	check_is("[handler:a/b]\noptions = x\n", 2, "[handler:a/b] names no handler");
+	check_is("log_target = printer\n", 2,
+		 "line 1: log_target = printer: give auto, stderr, journal");
+	check_is("log_rate = some\n", 2, "line 1: log_rate = some: give a number of messages");
+	check_is("trace = a, /b\n", 2, "line 1: trace = a, /b: give names of storage objects");
 	check_is("spin = 1\nspin\n", 2, "line 2: 'spin' is not of the form 'key = value'");
 	check_is("= 1\n", 2, "line 1: '= 1' is not of the form");
 	check_is("[tcmu-runner\nspin = 1\n", 2, "tcmu.conf");
@@ -151,11 +159,81 @@ static void command_line(void **state)
 	assert_int_equal(proc_stop(&w.d, LONG_MS), 0);
 }
 
+/* ---- the groups of handlers ---- */
+
+/* LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT, by which an option is seen. */
+static unsigned int exponent(struct fake_dev *dev)
+{
+	static const uint8_t cdb[16] = { 0x9e, 0x10, [13] = 32 };
+	struct fake_cmd cmd;
+	uint8_t buf[32];
+
+	fake_cmd_init(&cmd, cdb, sizeof(cdb), FAKE_IN, buf, sizeof(buf));
+	assert_int_equal(fake_exec(fake_dev_ring(dev), &cmd, LONG_MS), 0);
+	assert_int_equal(cmd.status, 0);
+	return buf[13] & 0x0f;
+}
+
+static struct fake_dev *lun_with(const char *name, const char *options)
+{
+	struct fake_dev *dev = NULL;
+	char config[400];
+
+	snprintf(config, sizeof(config), "file/%s%s", world_file(&w, name, MIB), options);
+	assert_int_equal(lun_create(&w, name, config, MIB, &dev), 0);
+	return dev;
+}
+
+static void options_of_handlers(void **state)
+{
+	struct fake_dev *one, *two, *three, *four;
+	char path[200];
+
+	(void)state;
+	write_config("[handler:file]\noptions = \"phys=2048\"\n[handler:fiel]\noptions=ro\n");
+	start_with(NULL);
+	assert_non_null(strstr(said(), "options for the handler 'fiel', which is not here"));
+	one = lun_with("one", "");
+	assert_int_equal(exponent(one), 2);
+	/* Its own counts more. */
+	two = lun_with("two", ";phys=512");
+	assert_int_equal(exponent(two), 0);
+	/* From now on, with one that the handler does not know. */
+	change_to("[handler:file]\noptions = phys=8192;colour=red\n",
+		  "options of handlers have changed");
+	assert_int_equal(exponent(one), 2);
+	snprintf(path, sizeof(path), "file/%s", world_file(&w, "three", MIB));
+	assert_true(lun_create(&w, "three", path, MIB, &three) < 0);
+	assert_int_equal(proc_expect(&w.d, "'colour=red' is no option", LONG_MS), 0);
+	change_to("[handler:file]\noptions = ;phys=1024;;\n", "options of handlers have changed");
+	three = lun_with("three", ";removable");
+	assert_int_equal(exponent(three), 1);
+	/* The same string again is no change. */
+	snprintf(path, sizeof(path), "file/%s;removable", world_path(&w, "three"));
+	assert_int_equal(reconfig_soon(three, "dev_config", path), 0);
+	/* The runner's own option. */
+	change_to("[handler:file]\noptions = tcmur_cmd_time_out=x\n",
+		  "options of handlers have changed");
+	snprintf(path, sizeof(path), "file/%s", world_file(&w, "four", MIB));
+	assert_true(lun_create(&w, "four", path, MIB, &four) < 0);
+	assert_int_equal(proc_expect(&w.d, "tcmur_cmd_time_out wants whole seconds", LONG_MS), 0);
+	/* None again; and after a restart what is there is opened with what is said then. */
+	change_to("", "options of handlers have changed");
+	four = lun_with("four", "");
+	assert_int_not_equal(exponent(four), 2); /* the storage's own */
+	assert_int_equal(proc_stop(&w.d, LONG_MS), 0);
+	start_with(NULL);
+	assert_int_equal(exponent(one), exponent(four));
+	assert_int_equal(exponent(two), 0);
+	assert_int_equal(proc_stop(&w.d, LONG_MS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(mistakes, crowd_open, crowd_close),
 		cmocka_unit_test_setup_teardown(reread, crowd_open, crowd_close),
+		cmocka_unit_test_setup_teardown(options_of_handlers, crowd_open, crowd_close),
 		cmocka_unit_test_setup_teardown(command_line, crowd_open, crowd_close),
 	};
 

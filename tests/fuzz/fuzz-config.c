@@ -37,6 +37,8 @@ static void empty(struct daemon_options *opt)
 	g_free(opt->log_dir);
 	g_free(opt->handler_path);
 	g_strfreev(opt->foreign);
+	g_strfreev(opt->trace);
+	g_strfreev(opt->defaults);
 }
 
 /* An optional sign and digits; false if it is no number of this range. */
@@ -115,6 +117,9 @@ static void run(const char *text, size_t size, bool with_old)
 	else
 		expect(text, &opt, 1000001, with_old ? 1000002 : 1000001);
 	assert(ret < 0 || !strchr(opt.handler_path, '\n'));
+	/* Each is of the form SUBTYPE;OPTIONS. */
+	for (char **one = opt.defaults; one && *one; one++)
+		assert(strcspn(*one, "/;") > 0 && (*one)[strcspn(*one, "/;")] == ';');
 	empty(&opt);
 	empty(&old);
 }
