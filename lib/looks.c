@@ -74,6 +74,8 @@ static void *look_thread(void *arg)
 {
 	struct tcmu_look *look = arg;
 
+	pthread_setname_np(pthread_self(), "tcmu-look");
+
 	/* A process that is killed lives on in a thread that sleeps here, and so would its sockets, to
 	 * which the kernel sends events, and its files. Before Linux 5.9 they do. */
 	close_range(0, ~0U, CLOSE_RANGE_UNSHARE);
