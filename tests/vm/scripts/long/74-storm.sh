@@ -114,7 +114,7 @@ back_where_it_was()
 	[ "$(status_of Threads)" -le "$threads" ] && [ "$(fds)" -le "$files" ]
 }
 
-start_daemon
+start_daemon --stop-timeout "$ready_limit"
 step "a storm, and nothing in its way"
 storm_begin
 sleep 3
@@ -145,11 +145,11 @@ storm_goes_on
 for ((i = 0; i < 2; i++)); do
 	frozen "killed with events unread"
 	kill_it
-	start_daemon
+	start_daemon --stop-timeout "$ready_limit"
 	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
 	step "killed at work"
 	kill_it
-	start_daemon
+	start_daemon --stop-timeout "$ready_limit"
 	storm_goes_on
 done
 
@@ -169,7 +169,7 @@ lun_create half "slow/$slow/half" "$size" &
 half_pid=$!
 wait_for 30 grep -qs '^open begins' "$slow/half.trace" || fail "open() was not reached"
 kill_it
-start_daemon
+start_daemon --stop-timeout "$ready_limit"
 rm "$slow/half.hold-open"
 status=0
 wait "$half_pid" || status=$?
@@ -184,7 +184,7 @@ dd if="$DISK" of=/dev/null bs=64k count=4 iflag=direct status=none || fail "it d
 lun_detach last
 lun_delete last
 stop_daemon
-start_daemon
+start_daemon --stop-timeout "$ready_limit"
 storm_begin
 sleep 2
 storm_end
