@@ -173,6 +173,7 @@ int main(int argc, char **argv)
 	if (!daemon_log_open(opt.log_dir, opt.log_target, opt.log_level, opt.log_rate)) {
 		if (!daemon_lock(opt.lock_path)) {
 			signal(SIGPIPE, SIG_IGN);
+			signal(SIGUSR1, SIG_IGN); /* whoever sends it does not want our end */
 			loop = g_main_loop_new(NULL, FALSE);
 			g_unix_signal_add(SIGTERM, on_stop_signal, NULL);
 			g_unix_signal_add(SIGINT, on_stop_signal, NULL);

@@ -72,16 +72,17 @@ static void on_death(int signum, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
-	if (blamed && fd >= 0)
+	/* A signal of another process, as from a watchdog, is taken by whatever thread is the first to run. */
+	if (blamed && fd >= 0 && (info->si_code > 0 || info->si_pid == getpid()))
 		leave_line(signum);
 	blamed = NULL;
 	for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
 		if (signals[i] == signum)
 			sigaction(signum, &before[i], NULL);
 	}
-	/* What the processor has refused it refuses again when we return, and abort() goes on by itself: the
-	 * core dump shows where. What somebody has sent would be over. */
-	if (info->si_code <= 0 && signum != SIGABRT)
+	/* What the processor has refused it refuses again when we return: the core dump shows where. What
+	 * somebody has sent, abort() included, would be over. */
+	if (info->si_code <= 0)
 		raise(signum);
 	errno = saved;
 }
