@@ -10,8 +10,10 @@
 
 #include "daemon/lock.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/reload.h"
+#include "daemon/status.h"
 #include "daemon/system.h"
 #include "daemon/upgrade.h"
 #include "dbus/service.h"
@@ -44,14 +46,18 @@ static void stop(void)
 
 static void stop_for_upgrade(void)
 {
-	if (!stopping)
+	if (!stopping) {
+		daemon_notify_upgrading();
 		runner_set_successor(true);
+	}
 	stop();
 }
 
 static gboolean on_stop_signal(gpointer arg)
 {
 	(void)arg;
+	if (!told_to_end)
+		daemon_notify_stopping();
 	told_to_end = true;
 	runner_set_successor(false);
 	stop();
@@ -69,8 +75,10 @@ static gboolean on_upgrade_signal(gpointer arg)
 static gboolean on_hangup(gpointer arg)
 {
 	(void)arg;
+	daemon_notify_reloading();
 	daemon_log_reopen();
 	daemon_reload_now();
+	daemon_notify_reloaded();
 	return G_SOURCE_CONTINUE;
 }
 
@@ -88,13 +96,10 @@ static int load_handlers(const char *dir)
 
 static void say_ready(void)
 {
-	g_autoptr(GString) names = g_string_new(NULL);
+	g_autofree char *status = daemon_status();
 
-	for (size_t i = 0; i < runner_registry_count(); i++)
-		g_string_append_printf(names, "%s%s", i ? ", " : "",
-				       runner_registry_at(i)->handler.subtype);
-	tcmu_info("ready: %zu handlers (%s), %u devices", runner_registry_count(), names->str,
-		  runner_device_count());
+	tcmu_info("ready: %s", status);
+	daemon_notify_ready();
 }
 
 static void settled(void)
@@ -179,12 +184,14 @@ int main(int argc, char **argv)
 			g_unix_signal_add(SIGINT, on_stop_signal, NULL);
 			g_unix_signal_add(SIGHUP, on_hangup, NULL);
 			g_unix_signal_add(SIGUSR2, on_upgrade_signal, NULL);
+			daemon_notify_begin(&opt.limits);
 			daemon_limit_nofile(opt.nofile);
 			daemon_io_flusher();
 			daemon_load_module();
 			daemon_reload_watch(&opt, argc, argv);
 			status = serve(&opt);
 			daemon_reload_end();
+			daemon_notify_end();
 			runner_registry_free();
 			g_main_loop_unref(loop);
 			daemon_unlock();

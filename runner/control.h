@@ -38,4 +38,7 @@ void runner_set_limits(const struct runner_limits *limits);
  * "user_0/name" or "name", NULL at the end; NULL: of none. */
 void runner_set_trace(const char *const *names);
 
+/* changed() is called from the main loop whenever a device has come or gone; NULL: no more. One at a time. */
+void runner_watch_devices(void (*changed)(void));
+
 #endif

@@ -21,8 +21,9 @@ static struct {
 	guint lib_source;
 	guint stop_deadline;
 	void (*stopped)(unsigned int hung);
-	char **foreign; /* --foreign */
-	char **others;  /* runner_leave_to_others() */
+	void (*changed)(void); /* the number of devices */
+	char **foreign;        /* --foreign */
+	char **others;         /* runner_leave_to_others() */
 	bool successor;
 } mgr;
 
@@ -212,6 +213,12 @@ static void check_all_stopped(void)
 	stopped(0);
 }
 
+static void count_changed(void)
+{
+	if (mgr.changed)
+		mgr.changed();
+}
+
 /* Its thread has ended, or never ran. */
 static void end_device(struct runner_dev *rdev)
 {
@@ -226,6 +233,7 @@ static void end_device(struct runner_dev *rdev)
 
 		try_start(other);
 	}
+	count_changed();
 	check_all_stopped();
 }
 
@@ -267,6 +275,7 @@ static int added(struct tcmu_device *dev)
 	rdev->config_len = config.own_len;
 	tcmulib_event_defer(dev);
 	list_add_tail(&mgr.devices, &rdev->node);
+	count_changed();
 	if (awaited)
 		expect_reply(rdev, RUNNER_REPLY_ADDED, mgr.limits.open_sec, open_deadline);
 	else
@@ -429,6 +438,11 @@ void runner_each_device(bool (*look)(struct runner_dev *rdev, void *arg), void *
 		if (!look(container_of(node, struct runner_dev, node), arg))
 			return;
 	}
+}
+
+void runner_watch_devices(void (*changed)(void))
+{
+	mgr.changed = changed;
 }
 
 unsigned int runner_device_count(void)
