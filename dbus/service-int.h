@@ -52,6 +52,12 @@ bool check_wait(unsigned int sec);
 gboolean change_here(TcmuService1 *object, GDBusMethodInvocation *call, const char *name,
 		     guint64 size, const char *cfgstring, void *entry);
 
+/* ---- dbus/admin.c: org.kernel.TCMURunner1 ---- */
+
+void admin_export(GDBusConnection *connection);
+/* The connection is gone, or is about to be. */
+void admin_drop(void);
+
 /* ---- dbus/external.c: handlers of other processes ---- */
 
 void external_export(GDBusConnection *connection);

@@ -56,6 +56,7 @@ static void forget(void)
 	if (name_id)
 		g_bus_unown_name(name_id);
 	name_id = 0;
+	admin_drop();
 	external_drop();
 	objects_export(NULL);
 }
@@ -65,6 +66,7 @@ static void connected(GDBusConnection *connection, void *arg)
 	(void)arg;
 	objects_export(connection);
 	external_export(connection);
+	admin_export(connection);
 	name_id = g_bus_own_name_on_connection(connection, SERVICE_NAME,
 					       G_BUS_NAME_OWNER_FLAGS_NONE, name_acquired,
 					       name_lost, NULL, NULL);

@@ -152,10 +152,13 @@ void runner_abort_tmr(struct runner_dev *rdev, const struct tcmulib_tmr *tmr)
 	for (uint32_t i = 0; i < tmr->cmd_cnt; i++) {
 		struct tcmulib_cmd *cmd = tcmulib_command_by_id(rdev->dev, tmr->cmd_ids[i]);
 
-		if (cmd) /* else its answer was on its way already */
-			runner_abort_command(cmd->hm_private);
+		if (!cmd) /* its answer was on its way already */
+			continue;
+		runner_count(&rdev->counters.aborted, 1);
+		runner_abort_command(cmd->hm_private);
 	}
 	if (tmr->type == TMR_LUN_RESET) {
+		runner_count(&rdev->counters.resets, 1);
 		runner_medium_reset(rdev);
 		runner_copy_reset(rdev);
 	}

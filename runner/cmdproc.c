@@ -87,6 +87,7 @@ static void answer_reconfig(struct runner_dev *rdev, int ret)
 		lbas = tcmu_byte_to_lba(rdev->dev, cfg.data.dev_size);
 		if (lbas != tcmu_dev_get_num_lbas(rdev->dev)) {
 			tcmu_dev_set_num_lbas(rdev->dev, lbas);
+			atomic_store(&rdev->size, cfg.data.dev_size);
 			runner_dev_unit_attention(rdev, RUNNER_UA_CAPACITY_CHANGED);
 		}
 	}
@@ -204,8 +205,10 @@ static void handle_requests(struct runner_dev *rdev)
 
 	if (req & RUNNER_REQ_RECONFIG)
 		handle_reconfig(rdev);
-	if (req & RUNNER_REQ_PARK)
-		rdev->parked = true;
+	if (req & RUNNER_REQ_PARK) {
+		atomic_store(&rdev->parked, true);
+		runner_states_changed();
+	}
 	if (req & RUNNER_REQ_PAUSE && rdev->pause)
 		runner_pause_begin(rdev);
 	if (req & RUNNER_REQ_RESUME && !(req & RUNNER_REQ_STOP))
@@ -219,14 +222,15 @@ static void handle_requests(struct runner_dev *rdev)
 		runner_pause_end(rdev, -ESHUTDOWN,
 				 "the storage object is being removed, or the daemon ends");
 		runner_visits_close(rdev);
-		atomic_store(&rdev->state, RUNNER_PAUSED);
+		runner_dev_set_state(rdev, RUNNER_PAUSED);
 	}
 }
 
 /* Does it take new commands? */
 static bool takes_commands(const struct runner_dev *rdev)
 {
-	return !rdev->stopping && !rdev->parked && !rdev->held;
+	return !rdev->stopping && !atomic_load_explicit(&rdev->parked, memory_order_relaxed) &&
+	       !rdev->held;
 }
 
 /* Is there something to do, but for what a descriptor tells? */

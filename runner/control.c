@@ -9,6 +9,7 @@
 
 #include "runner/defaults.h"
 #include "runner/device.h"
+#include "runner/info.h"
 #include "runner/manager.h"
 #include "runner/pause.h"
 
@@ -29,9 +30,9 @@ struct request {
 	struct runner_pause pause;
 	guint timer;
 
-	/* A refusal, which must not come within the call. */
+	/* An outcome that is there already, but must not be told within the call. */
 	int err;
-	char message[400];
+	char message[RUNNER_WHY_MAX];
 };
 
 static void request_free(struct request *req)
@@ -41,13 +42,19 @@ static void request_free(struct request *req)
 	g_free(req);
 }
 
-static gboolean tell_refusal(gpointer arg)
+static gboolean tell_outcome(gpointer arg)
 {
 	struct request *req = arg;
 
 	req->answer(req->err, req->message, req->arg);
 	request_free(req);
 	return G_SOURCE_REMOVE;
+}
+
+/* Nothing to wait for. */
+static void tell_done(struct request *req)
+{
+	g_idle_add_full(G_PRIORITY_DEFAULT, tell_outcome, req, NULL);
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -59,56 +66,20 @@ refuse(struct request *req, int err, const char *fmt, ...)
 	vsnprintf(req->message, sizeof(req->message), fmt, ap);
 	va_end(ap);
 	req->err = err;
-	g_idle_add_full(G_PRIORITY_DEFAULT, tell_refusal, req, NULL);
-}
-
-/* ---- which device? ---- */
-
-struct search {
-	const char *name, *subtype; /* subtype NULL: any */
-	struct runner_dev *found;
-	const char *other; /* of the name, but of this subtype */
-	unsigned int count;
-};
-
-static bool is_named(struct runner_dev *rdev, const char *name)
-{
-	const char *whole = tcmu_dev_get_name(rdev->dev), *slash = strchr(whole, '/');
-
-	return !strcmp(strchr(name, '/') || !slash ? whole : slash + 1, name);
-}
-
-static bool look(struct runner_dev *rdev, void *arg)
-{
-	struct search *s = arg;
-
-	if (rdev->leaving || !is_named(rdev, s->name))
-		return true;
-	if (s->subtype && strcmp(rdev->handler->subtype, s->subtype)) {
-		s->other = rdev->handler->subtype;
-		return true;
-	}
-	s->found = rdev;
-	s->count++;
-	return true;
+	g_idle_add_full(G_PRIORITY_DEFAULT, tell_outcome, req, NULL);
 }
 
 /* NULL: the request is refused. */
 static struct runner_dev *find(struct request *req, const char *name, const char *subtype)
 {
-	struct search s = { .name = name, .subtype = subtype };
+	char why[RUNNER_WHY_MAX];
+	struct runner_dev *rdev;
+	int err = runner_find(name, subtype, &rdev, why);
 
-	runner_each_device(look, &s);
-	if (s.count > 1)
-		refuse(req, -ENOTUNIQ,
-		       "%u storage objects have the name '%.128s': say which, as user_N/%.128s",
-		       s.count, name, name);
-	else if (!s.count && s.other)
-		refuse(req, -ENOENT, "the storage object '%.128s' is served by the handler '%s'",
-		       name, s.other);
-	else if (!s.count)
-		refuse(req, -ENOENT, "there is no storage object '%.128s' here", name);
-	return s.count == 1 ? s.found : NULL;
+	if (!err)
+		return rdev;
+	refuse(req, err, "%s", why);
+	return NULL;
 }
 
 /* ---- pauses ---- */
@@ -134,10 +105,15 @@ static gboolean too_long(gpointer arg)
 		return G_SOURCE_CONTINUE; /* it is just coming to its end */
 	req->timer = 0;
 	runner_dev_request(req->pause.rdev, RUNNER_REQ_PAUSE);
-	req->answer(-ETIMEDOUT,
-		    "its storage, or a command under way, has not come to an end in time: nothing "
-		    "was changed",
-		    req->arg);
+	req->answer(
+		-ETIMEDOUT,
+		req->pause.kind == RUNNER_PAUSE_REOPEN
+			? "its storage, or a command under way, has not come to an end in time: "
+			  "its "
+			  "state says what comes of it"
+			: "its storage, or a command under way, has not come to an end in time: "
+			  "nothing was changed",
+		req->arg);
 	return G_SOURCE_REMOVE;
 }
 
@@ -156,6 +132,7 @@ static void pause_dev(struct request *req, struct runner_dev *rdev, enum runner_
 	req->pause.ended = ended;
 	rdev->pause = &req->pause;
 	rdev->pausing = true;
+	rdev->draining = kind == RUNNER_PAUSE_DRAIN;
 	req->timer = g_timeout_add_seconds(RUNNER_ANSWER_SEC, too_long, req);
 	runner_dev_request(rdev, RUNNER_REQ_PAUSE);
 }
@@ -196,4 +173,51 @@ void runner_change_medium(const char *subtype, const char *name, uint64_t size,
 		       CONFIG_MAX);
 	else if ((rdev = find(req, name, subtype)))
 		pause_dev(req, rdev, RUNNER_PAUSE_CHANGE);
+}
+
+void runner_reopen(const char *name, runner_answer *answer, void *arg)
+{
+	struct request *req = request_new(answer, arg);
+	struct runner_dev *rdev = find(req, name, NULL);
+
+	if (!rdev)
+		return;
+	switch (atomic_load(&rdev->state)) {
+	case RUNNER_DISCOVERED:
+		runner_start_now(rdev);
+		tell_done(req);
+		break;
+	case RUNNER_FAILED:
+		runner_dev_request(rdev, RUNNER_REQ_RESUME);
+		tell_done(req);
+		break;
+	default:
+		pause_dev(req, rdev, RUNNER_PAUSE_REOPEN);
+	}
+}
+
+void runner_drain(const char *name, runner_answer *answer, void *arg)
+{
+	struct request *req = request_new(answer, arg);
+	struct runner_dev *rdev = find(req, name, NULL);
+
+	if (rdev && atomic_load(&rdev->state) == RUNNER_DRAINED)
+		tell_done(req);
+	else if (rdev)
+		pause_dev(req, rdev, RUNNER_PAUSE_DRAIN);
+}
+
+void runner_resume(const char *name, runner_answer *answer, void *arg)
+{
+	struct request *req = request_new(answer, arg);
+	struct runner_dev *rdev = find(req, name, NULL);
+
+	if (!rdev)
+		return;
+	if (rdev->draining && rdev->pausing) {
+		refuse(req, -EBUSY, "%s", "it is just being drained: wait for the answer to that");
+		return;
+	}
+	runner_dev_request(rdev, RUNNER_REQ_RESUME); /* of no effect where nothing was drained */
+	tell_done(req);
 }

@@ -29,6 +29,32 @@ typedef void runner_answer(int err, const char *message, void *arg);
 void runner_change_medium(const char *subtype, const char *name, uint64_t size,
 			  const char *cfgstring, runner_answer *answer, void *arg);
 
+/* The storage is closed and opened again; one that could not be opened, or is not served because it has ended the daemon
+ * too often, is tried at once (then that is the answer, not what comes of it). */
+void runner_reopen(const char *name, runner_answer *answer, void *arg);
+/* Commands under way end, the storage is flushed and closed: then the answer comes. Commands wait until runner_resume(),
+ * which is answered at once, or the end of the daemon. */
+void runner_drain(const char *name, runner_answer *answer, void *arg);
+void runner_resume(const char *name, runner_answer *answer, void *arg);
+
+/* What a device is and has done since it is served here. */
+#define RUNNER_COUNTERS 10
+extern const char *const runner_counter_names[RUNNER_COUNTERS];
+#define RUNNER_WHY_MAX 400
+struct runner_device_info {
+	const char *name, *handler, *config, *state; /* until the main loop goes on */
+	char error[RUNNER_WHY_MAX];                  /* "": none */
+	uint64_t size;                               /* bytes; 0: it has not been opened yet */
+	uint32_t block_size;
+	uint64_t counters[RUNNER_COUNTERS];
+};
+void runner_each_info(void (*show)(const struct runner_device_info *info, void *arg), void *arg);
+/* 0, or -errno with a sentence. */
+int runner_get_info(const char *name, struct runner_device_info *info, char why[RUNNER_WHY_MAX]);
+/* changed() is called, on the main thread, with the name of each device that has come to another state, as above, or is
+ * gone ("gone"). NULL: no more. */
+void runner_watch_states(void (*changed)(const char *name, const char *state));
+
 struct runner_limits;
 
 /* open_sec, close_sec and stop_sec from now on, for what begins then. The rest is not looked at. */

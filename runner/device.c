@@ -127,6 +127,17 @@ bool runner_dev_claim_reply(struct runner_dev *rdev, enum runner_reply kind)
 
 /* ---- the device's thread ---- */
 
+void runner_dev_set_state(struct runner_dev *rdev, enum runner_state state)
+{
+	if (rdev->opened) {
+		atomic_store(&rdev->block_size, tcmu_dev_get_block_size(rdev->dev));
+		atomic_store(&rdev->size,
+			     tcmu_lba_to_byte(rdev->dev, tcmu_dev_get_num_lbas(rdev->dev)));
+	}
+	if (atomic_exchange(&rdev->state, state) != state)
+		runner_states_changed();
+}
+
 static bool block_size_ok(struct runner_dev *rdev)
 {
 	uint32_t size = tcmu_dev_get_block_size(rdev->dev);
@@ -184,7 +195,7 @@ static int open_first(struct runner_dev *rdev)
 	bool ours;
 	int ret;
 
-	atomic_store(&rdev->state, RUNNER_OPENING);
+	runner_dev_set_state(rdev, RUNNER_OPENING);
 	ret = runner_dev_open(rdev, false);
 	if (rdev->existed)
 		return ret ? ret : tcmulib_device_start(rdev->dev);
@@ -199,7 +210,7 @@ static int open_first(struct runner_dev *rdev)
 	if (!ret)
 		ret = tcmulib_device_start(rdev->dev);
 	if (ret) {
-		atomic_store(&rdev->state, RUNNER_CLOSING);
+		runner_dev_set_state(rdev, RUNNER_CLOSING);
 		runner_dev_close(rdev);
 		tcmulib_event_done(rdev->dev, ret);
 	}
@@ -251,7 +262,8 @@ int runner_dev_open_again(struct runner_dev *rdev, int err)
 		runner_visits_give_up(rdev);
 	while (err && !stop_asked(rdev)) {
 		runner_dev_close(rdev);
-		atomic_store(&rdev->state, RUNNER_FAILED);
+		atomic_store(&rdev->error, err);
+		runner_dev_set_state(rdev, RUNNER_FAILED);
 		if (err != said)
 			tcmu_dev_err(
 				rdev->dev,
@@ -262,7 +274,7 @@ int runner_dev_open_again(struct runner_dev *rdev, int err)
 		wait_to_retry(rdev);
 		if (stop_asked(rdev))
 			break;
-		atomic_store(&rdev->state, RUNNER_OPENING);
+		runner_dev_set_state(rdev, RUNNER_OPENING);
 		err = runner_dev_open(rdev, true);
 		if (!err)
 			err = tcmulib_device_start(rdev->dev);
@@ -309,7 +321,7 @@ static void *device_main(void *arg)
 	if (err && rdev->existed)
 		err = runner_dev_open_again(rdev, err);
 	if (!err) {
-		atomic_store(&rdev->state, RUNNER_RUNNING);
+		runner_dev_set_state(rdev, RUNNER_RUNNING);
 		if (!rdev->existed)
 			tcmulib_event_done(rdev->dev, 0);
 		if (!stop_asked(rdev))
@@ -323,13 +335,13 @@ static void *device_main(void *arg)
 		runner_uring_stop(rdev);
 		tcmulib_device_stop(rdev->dev);
 	}
-	atomic_store(&rdev->state, RUNNER_CLOSING);
+	runner_dev_set_state(rdev, RUNNER_CLOSING);
 	runner_dev_close(rdev);
 	tcmu_log_settle(rdev->dev, true);
 	/* REMOVED is answered when the storage is closed, so that a new device may open it. */
 	if (runner_dev_claim_reply(rdev, RUNNER_REPLY_REMOVED))
 		tcmulib_event_done(rdev->dev, 0);
-	atomic_store(&rdev->state, RUNNER_GONE);
+	runner_dev_set_state(rdev, RUNNER_GONE);
 	/* Here, not on the main thread: one may sleep in configfs until that has sent the answer (see
 	 * runner_abort_start()). */
 	end_helpers(rdev);

@@ -86,6 +86,21 @@ struct runner_thresholds {
 	struct tcmur_io ask, timer;
 };
 
+/* What it has done since it is served. Written by the device's thread alone (runner_count()), read by any. */
+struct runner_counters {
+	_Atomic(uint64_t) begun, ended, errors, reads, writes;
+	_Atomic(uint64_t) read_blocks, written_blocks;
+	_Atomic(uint64_t) aborted, expired, resets;
+};
+
+/* No read-modify-write: nobody else writes it. */
+static inline void runner_count(_Atomic(uint64_t) *counter, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, now + n, memory_order_relaxed);
+}
+
 struct runner_idle {
 	_Atomic(bool) used; /* any thread: since the main thread has looked */
 	bool watched;       /* it looks now and then */
@@ -99,7 +114,7 @@ struct runner_dev {
 	const struct tcmur_handler *handler; /* &entry->handler */
 	void *handler_private;
 
-	_Atomic(enum runner_state) state;      /* any thread may read */
+	_Atomic(enum runner_state) state;      /* runner_dev_set_state(); any thread may read */
 	_Atomic(unsigned int) requests;        /* any thread */
 	_Atomic(enum runner_reply) reply;      /* any thread */
 	_Atomic(unsigned int) unit_attentions; /* RUNNER_UA_*: each told to one command */
@@ -113,8 +128,15 @@ struct runner_dev {
 	size_t config_len; /* runner/defaults.h: own_len */
 	unsigned int
 		time_out_sec; /* of the config string, 0: none; set before the thread is there */
-	bool parked;
+	_Atomic(bool) parked;
 	bool opened;
+
+	/* For runner/info.c; any thread may read. */
+	struct runner_counters counters;
+	_Atomic(uint64_t) size;       /* bytes */
+	_Atomic(uint32_t) block_size; /* bytes */
+	_Atomic(int) error;           /* -errno: why it is FAILED */
+	_Atomic(const char *) fault;  /* why it is parked, if the handler has broken a rule */
 
 	/* runner/pause.h: the main thread's until RUNNER_REQ_PAUSE, then the device's, until its ended(). */
 	struct runner_pause *pause;
@@ -186,8 +208,11 @@ struct runner_dev {
 	struct list node;
 	struct runner_thread *thread;
 	bool has_thread;
-	bool leaving;   /* told to stop: its config string may come again before it has closed */
-	bool pausing;   /* pause is the device's thread's */
+	bool leaving;  /* told to stop: its config string may come again before it has closed */
+	bool pausing;  /* pause is the device's thread's */
+	bool draining; /* and it is to be drained */
+	bool forgiven; /* runner/blame.h: it is served all the same */
+	const char *told_state;
 	guint deadline; /* GLib source of the pending reply */
 	void (*ended)(struct runner_dev *rdev);
 
@@ -212,6 +237,8 @@ void runner_dev_free(struct runner_dev *rdev);
 
 /* Any thread. */
 void runner_dev_request(struct runner_dev *rdev, unsigned int req);
+/* Device's thread: this is its state from now on. */
+void runner_dev_set_state(struct runner_dev *rdev, enum runner_state state);
 /* Any thread: wakes the device's thread if it sleeps. */
 void runner_dev_wake(struct runner_dev *rdev);
 /* Any thread: true for the one caller that now has to give the reply of this kind. */
@@ -263,6 +290,11 @@ static inline struct runner_dev *runner_dev_of(struct tcmu_device *dev)
 	return tcmu_dev_get_private(dev);
 }
 
+/* runner/info.c. Any thread: what it tells of some device has changed. */
+void runner_states_changed(void);
+/* Main thread: this device is about to be freed. */
+void runner_states_gone(struct runner_dev *rdev);
+
 /* runner/cmdproc.c: serves the ring until a stop is asked for and nothing is in flight. */
 void runner_cmdproc(struct runner_dev *rdev);
 /* runner/cmdproc.c: is nothing under way that the handler is needed for? */
@@ -278,7 +310,8 @@ void runner_sleep(struct runner_dev *rdev, int timeout_ms);
 void runner_idle_used(struct runner_dev *rdev);
 /* runner/watch.c. Device's thread, between two rounds: looks for commands that take too long, every
  * RUNNER_IDLE_SEC while there are any. */
-#define RUNNER_IDLE_SEC 5
+#define RUNNER_IDLE_SEC   5
+#define RUNNER_DEAF_LOOKS 3 /* after so many without an answer its thread counts as hung */
 void runner_watch(struct runner_dev *rdev);
 
 /* Device's thread, between two rounds: gives back what it does not need without a command. Does not wait for

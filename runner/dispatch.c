@@ -62,10 +62,28 @@ uint64_t runner_absent_commands(void)
 
 /* ---- the end of a command ---- */
 
+static void count_end(const struct runner_cmd *rc, int sts)
+{
+	struct runner_counters *c = &rc->rdev->counters;
+
+	runner_count(&c->ended, 1);
+	if (sts != TCMU_STS_OK) {
+		runner_count(&c->errors, 1);
+	} else if (rc->op && rc->op->id == SCSI_READ) {
+		runner_count(&c->reads, 1);
+		runner_count(&c->read_blocks, rc->blocks);
+	} else if (rc->op && (rc->op->id == SCSI_WRITE || rc->op->id == SCSI_WRITE_ATOMIC ||
+			      rc->op->id == SCSI_WRITE_AND_VERIFY)) {
+		runner_count(&c->writes, 1);
+		runner_count(&c->written_blocks, rc->blocks);
+	}
+}
+
 static void answer(struct runner_cmd *rc, int sts)
 {
 	struct runner_dev *rdev = rc->rdev;
 
+	count_end(rc, sts);
 	if (rc->active)
 		rdev->active--;
 	rc->active = false;
@@ -360,6 +378,7 @@ void runner_dispatch(struct runner_dev *rdev, struct tcmulib_cmd *lib_cmd)
 
 	rc->pub.lib_cmd = lib_cmd;
 	rc->rdev = rdev;
+	runner_count(&rdev->counters.begun, 1);
 	atomic_init(&rc->pending, 0);
 	rc->op = scsi_opcode_find(lib_cmd->cdb);
 	rc->data_len = tcmu_iovec_length(lib_cmd->iovec, lib_cmd->iov_cnt);

@@ -12,7 +12,6 @@
 #include "runner/runner.h"
 
 #define EVERY_USEC (RUNNER_IDLE_SEC * G_TIME_SPAN_SECOND)
-#define DEAF_LOOKS 3
 
 /* At the same time for all devices, so that the main thread is woken for all of them at once. */
 static void look_later(struct runner_idle *idle)
@@ -30,19 +29,22 @@ static void check_deaf(struct runner_dev *rdev)
 
 	if (!(atomic_load(&rdev->requests) & (RUNNER_REQ_TRIM | RUNNER_REQ_WATCH)))
 		idle->deaf = 0;
-	else if (++idle->deaf == DEAF_LOOKS)
+	else if (++idle->deaf == RUNNER_DEAF_LOOKS)
 		tcmu_dev_warn(rdev->dev,
 			      "its thread has not come back from handler '%s' for %d s: no command "
 			      "of this device is served meanwhile",
-			      rdev->handler->subtype, DEAF_LOOKS * RUNNER_IDLE_SEC);
+			      rdev->handler->subtype, RUNNER_DEAF_LOOKS * RUNNER_IDLE_SEC);
 }
 
 void runner_idle_look(struct runner_idle *idle)
 {
 	struct runner_dev *rdev = container_of(idle, struct runner_dev, idle);
+	unsigned int before = idle->deaf;
 
 	check_deaf(rdev);
 	tcmu_log_settle(rdev->dev, false);
+	if (idle->deaf != before && (idle->deaf == RUNNER_DEAF_LOOKS || !idle->deaf))
+		runner_states_changed();
 	if (atomic_exchange(&idle->used, false) || idle->deaf) {
 		look_later(idle);
 		runner_dev_request(rdev, RUNNER_REQ_WATCH);

@@ -138,6 +138,13 @@ static gboolean try_start_again(gpointer arg)
 	return G_SOURCE_REMOVE;
 }
 
+void runner_start_now(struct runner_dev *rdev)
+{
+	drop_deadline(rdev);
+	rdev->forgiven = true;
+	try_start(rdev);
+}
+
 static void start_later(struct runner_dev *rdev)
 {
 	drop_deadline(rdev);
@@ -159,7 +166,7 @@ static bool is_blamed(struct runner_dev *rdev)
 {
 	unsigned int n = runner_blame_count(tcmu_dev_get_name(rdev->dev));
 
-	if (n < RUNNER_BLAME_MAX)
+	if (n < RUNNER_BLAME_MAX || rdev->forgiven)
 		return false;
 	if (!rdev->blamed)
 		tcmu_dev_err(
@@ -168,6 +175,7 @@ static bool is_blamed(struct runner_dev *rdev)
 			"not served, so that the others are. When it is repaired, delete %s",
 			rdev->handler->subtype, n, RUNNER_BLAME_SEC / 60, runner_blame_file());
 	rdev->blamed = true;
+	runner_states_changed();
 	if (rdev->existed)
 		start_later(rdev);
 	else
@@ -225,6 +233,7 @@ static void end_device(struct runner_dev *rdev)
 	struct tcmu_device *dev = rdev->dev;
 
 	drop_deadline(rdev);
+	runner_states_gone(rdev);
 	tcmu_dev_set_private(dev, NULL);
 	runner_dev_free(rdev);
 	tcmulib_device_release(dev);
@@ -276,6 +285,7 @@ static int added(struct tcmu_device *dev)
 	tcmulib_event_defer(dev);
 	list_add_tail(&mgr.devices, &rdev->node);
 	count_changed();
+	runner_states_changed();
 	if (awaited)
 		expect_reply(rdev, RUNNER_REPLY_ADDED, mgr.limits.open_sec, open_deadline);
 	else

@@ -29,6 +29,9 @@ struct runner_dev;
 /* For runner/control.c: each device, oldest first, until it returns false. */
 void runner_each_device(bool (*look)(struct runner_dev *rdev, void *arg), void *arg);
 
+/* For runner/control.c: one that existed, and could not be started yet, is tried, whatever it is blamed for. */
+void runner_start_now(struct runner_dev *rdev);
+
 /* Devices that are served or about to be. */
 unsigned int runner_device_count(void);
 

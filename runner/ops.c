@@ -80,6 +80,7 @@ void runner_ops_fault(struct runner_dev *rdev, const char *reason)
 		"handler '%s' is at fault: %s. The device is parked: it takes no more commands; "
 		"delete it, or restart the daemon with a repaired handler",
 		rdev->handler->subtype, reason);
+	atomic_store(&rdev->fault, reason);
 	assert(!"a handler broke the rules of tcmu-runner.h");
 	runner_dev_request(rdev, RUNNER_REQ_PARK);
 }

@@ -37,7 +37,7 @@ static void let_go(struct runner_dev *rdev)
 		runner_visits_open(
 			rdev); /* by another number: who copies to or from here finds it gone */
 	rdev->held = false;
-	atomic_store(&rdev->state, RUNNER_RUNNING);
+	runner_dev_set_state(rdev, RUNNER_RUNNING);
 }
 
 void runner_pause_end(struct runner_dev *rdev, int err, const char *why)
@@ -102,7 +102,7 @@ void runner_pause_begin(struct runner_dev *rdev)
 	}
 	rdev->held = true;
 	runner_visits_close(rdev);
-	atomic_store(&rdev->state, RUNNER_CHANGING);
+	runner_dev_set_state(rdev, RUNNER_CHANGING);
 }
 
 /* ---- another medium ---- */
@@ -247,7 +247,7 @@ static void drain(struct runner_dev *rdev)
 	}
 	runner_dev_close(rdev);
 	rdev->drained = true;
-	atomic_store(&rdev->state, RUNNER_DRAINED);
+	runner_dev_set_state(rdev, RUNNER_DRAINED);
 	tcmu_dev_info(
 		rdev->dev,
 		"drained: its storage is closed and its commands wait, until it is resumed or "
@@ -263,7 +263,7 @@ void runner_pause_resume(struct runner_dev *rdev)
 		return;
 	tcmu_dev_info(rdev->dev, "resumed");
 	runner_mode_current(rdev, &mode);
-	atomic_store(&rdev->state, RUNNER_OPENING);
+	runner_dev_set_state(rdev, RUNNER_OPENING);
 	if (!open_as_before(rdev, true, &mode))
 		return;
 	rdev->drained = false;

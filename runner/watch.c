@@ -72,8 +72,11 @@ static bool look_at(struct runner_dev *rdev, struct runner_cmd *rc)
 
 	if (rc->looks < UINT16_MAX)
 		rc->looks++;
-	if (give_up && age_sec(rc) > give_up)
+	if (give_up && age_sec(rc) > give_up) {
+		if (!rc->abort.asked)
+			runner_count(&rdev->counters.expired, 1);
 		runner_abort_command(rc);
+	}
 	return before < TOO_LONG_SEC * times && age_sec(rc) >= TOO_LONG_SEC * times;
 }
 
