@@ -243,6 +243,32 @@ static void end(struct caller *c, int rc, const char *sentence)
 	g_free(c->config);
 }
 
+/* Until its thread takes no new commands. */
+static void wait_changing(const char *name)
+{
+	uint64_t end_ms = fake_now_ms() + LONG_MS;
+
+	for (;;) {
+		GVariant *ret = bus_call(client, "/org/kernel/TCMURunner1",
+					 "org.kernel.TCMURunner1", "GetDevice",
+					 g_variant_new("(s)", name), NULL);
+		GVariant *dict;
+		const char *now;
+		bool changing;
+
+		assert_non_null(ret);
+		dict = g_variant_get_child_value(ret, 0);
+		assert_true(g_variant_lookup(dict, "State", "&s", &now));
+		changing = !strcmp(now, "changing");
+		g_variant_unref(dict);
+		g_variant_unref(ret);
+		if (changing)
+			return;
+		assert_true(fake_now_ms() < end_ms);
+		usleep(2000);
+	}
+}
+
 /* A command under way is waited for, those that come meanwhile are told; a storage that takes its time holds up
  * nobody else. */
 static void commands_wait(void **state)
@@ -261,7 +287,7 @@ static void commands_wait(void **state)
 	reached("medium1", "read begins", 1);
 	begin(&c, "medium1", "medium2");
 	reached("medium2", "check ends", 1);
-	usleep(300000); /* and its thread has seen that */
+	wait_changing("medium1");
 	for (size_t i = 0; i < 5; i++)
 		bg_submit(dev, &waiting[i], i % 2 ? read_one : write_one,
 			  i % 2 ? FAKE_IN : FAKE_OUT);
@@ -286,10 +312,8 @@ static void commands_wait(void **state)
 		ASSERT_OUTCOME(outcome(&waiting[i].cmd), MEDIUM_CHANGED);
 	}
 	assert_int_equal(count(trace("medium2"), "write"), 0);
-	ASSERT_OUTCOME(tur(dev), MEDIUM_CHANGED); /* of somebody else, perhaps */
-	/* Once more if its thread had not yet seen that no more of them waits. */
-	if (tur(dev) != GOOD)
-		ASSERT_OUTCOME(tur(dev), GOOD);
+	ASSERT_OUTCOME(tur(dev), MEDIUM_CHANGED);              /* of somebody else, perhaps */
+	ASSERT_OUTCOME(wait_while(dev, MEDIUM_CHANGED), GOOD); /* that may be the next one's turn */
 	stop();
 }
 
