@@ -50,6 +50,7 @@ static void make(int i, bool being_removed)
 	put(i, "statistics/scsi_dev/indx", "7\n");
 	put(i, "attrib/hw_block_size", "4096\n");
 	put(i, "attrib/dev_size", "8192\n");
+	put(i, "attrib/dev_config", i % 2 ? "test/now\n" : "test/now\n\n"); /* as echo writes it */
 	put(i, "attrib/nl_reply_supported", "1\n");
 	dev[i] = (struct tcmu_found) { .minor = (uint32_t)i };
 	snprintf(dev[i].uio_name, sizeof(dev[i].uio_name), "tcm-user/0/d%d/test/", i);
@@ -99,6 +100,7 @@ static void assert_seen(const struct tcmu_found *found)
 	assert_int_equal(found->device_id, 7);
 	assert_int_equal(found->block_size, 4096);
 	assert_int_equal(found->dev_size, 8192);
+	assert_string_equal(found->config, "test/now");
 }
 
 static void seen(void **state)

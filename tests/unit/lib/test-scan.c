@@ -83,6 +83,22 @@ static void devices_found_by_the_scan(void **state)
 	assert_int_equal(prog.removed, 3);
 }
 
+/* Another medium, which uio has not heard of; and none that is known. */
+static void a_found_device_has_another_config(void **state)
+{
+	(void)state;
+	exists(1, "test/", true);
+	snprintf(kernel.found[0].config, sizeof(kernel.found[0].config), "test/another;medium");
+	start();
+	assert_string_equal(tcmu_dev_get_cfgstring(prog.dev), "test/another;medium");
+	assert_string_equal(tcmu_dev_get_name(prog.dev), "user_0/d1");
+	tcmulib_close(ctx);
+	kernel.found[0].config[0] = '\0';
+	start();
+	assert_string_equal(tcmu_dev_get_cfgstring(prog.dev), "test/");
+	tcmulib_close(ctx);
+}
+
 static void a_found_device_is_not_looked_at_again(void **state)
 {
 	(void)state;
