@@ -265,6 +265,7 @@ int main(void)
 		TEST(another_daemon_has_not_answered),
 		TEST(devices_found_by_the_scan),
 		TEST(a_found_device_is_not_looked_at_again),
+		TEST(a_found_device_has_another_config),
 		TEST(a_busy_device_that_existed),
 		TEST(a_device_that_is_not_served),
 		TEST(a_failed_start_is_tried_again),
