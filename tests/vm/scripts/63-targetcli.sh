@@ -13,6 +13,7 @@
 . "$TCMU_SRC/tests/vm/bus.sh"
 . "$TCMU_SRC/tests/lib/readme.sh"
 need /usr/bin/python3 sg_turs
+modprobe sg
 need_daemon
 [ -n "${TCMU_VM_TARGETCLI:-}" ] || skip "targetcli could not be downloaded"
 
