@@ -7,6 +7,7 @@ if(TCMU_DBUS_GROUP)
 		"    <allow own_prefix=\"org.kernel.TCMUService1\"/>\n"
 		"    <allow send_destination=\"org.kernel.TCMUService1\"/>\n"
 		"    <allow send_destination_prefix=\"org.kernel.TCMUService1\"/>\n"
+		"    <allow receive_sender=\"org.kernel.TCMUService1\" receive_type=\"signal\"/>\n"
 		"  </policy>\n")
 endif()
 configure_file(tcmu-runner.conf.in ${CMAKE_BINARY_DIR}/tcmu-runner.conf @ONLY)
