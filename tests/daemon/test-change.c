@@ -232,15 +232,23 @@ static void begin(struct caller *c, const char *name, const char *medium)
 	assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
 }
 
-static void end(struct caller *c, int rc, const char *sentence)
+/* Whatever came of it. */
+static void end_somehow(struct caller *c)
 {
 	pthread_join(c->thread, NULL);
+	g_free(c->message);
+	g_free(c->config);
+}
+
+static void end(struct caller *c, int rc, const char *sentence)
+{
+	while (!atomic_load(&c->done))
+		usleep(1000);
 	if (c->rc != rc || !strstr(c->message, sentence)) {
 		print_error("%s -> %s: %d, %s\n", c->name, c->config, c->rc, c->message);
 		fail();
 	}
-	g_free(c->message);
-	g_free(c->config);
+	end_somehow(c);
 }
 
 /* Until its thread takes no new commands. */
@@ -400,12 +408,12 @@ static void killed_or_removed_or_stopped(void **state)
 			assert_int_equal(fake_dev_remove(dev), 0); /* after 5 s */
 			dev = NULL;
 			let_go("medium2", "open");
-			pthread_join(c.thread, NULL);
+			end_somehow(&c);
 		} else {
 			kill(w.d.pid, SIGTERM);
 			usleep(50000);
 			let_go("medium2", "open");
-			pthread_join(c.thread, NULL);
+			end_somehow(&c);
 			assert_int_equal(proc_wait(&w.d, LONG_MS), 0);
 			start_usual(all_handlers());
 			unsigned int first = tur(dev); /* the change may have been first */
