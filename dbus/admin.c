@@ -74,6 +74,7 @@ static GVariant *describe(const struct runner_device_info *info)
 	add_text(&b, "Error", info->error);
 	g_variant_builder_add(&b, "{sv}", "Size", g_variant_new_uint64(info->size));
 	g_variant_builder_add(&b, "{sv}", "BlockSize", g_variant_new_uint32(info->block_size));
+	g_variant_builder_add(&b, "{sv}", "Traced", g_variant_new_boolean(info->traced));
 	for (size_t i = 0; i < RUNNER_COUNTERS; i++)
 		g_variant_builder_add(&b, "{sv}", runner_counter_names[i],
 				      g_variant_new_uint64(info->counters[i]));
@@ -164,6 +165,17 @@ static void get_device(GDBusMethodInvocation *call, const char *name)
 						      g_variant_new("(@a{sv})", describe(&info)));
 }
 
+static void set_trace(GDBusMethodInvocation *call, const char *name, gboolean on)
+{
+	char why[RUNNER_WHY_MAX];
+	int err = runner_trace(name, on, why);
+
+	if (err)
+		fail(call, err, why);
+	else
+		g_dbus_method_invocation_return_value(call, NULL);
+}
+
 static void answer(int err, const char *message, void *call)
 {
 	if (err)
@@ -188,13 +200,17 @@ static void called(GDBusConnection *connection, const char *sender, const char *
 		{ "Resume", runner_resume },
 	};
 	const char *device, *why;
+	gboolean on = FALSE;
 
 	(void)connection, (void)sender, (void)path, (void)interface, (void)arg;
 	if (!strcmp(method, "ListDevices")) {
 		list_devices(call);
 		return;
 	}
-	g_variant_get(args, "(&s)", &device);
+	if (!strcmp(method, "SetTrace"))
+		g_variant_get(args, "(&sb)", &device, &on);
+	else
+		g_variant_get(args, "(&s)", &device);
 	why = form_name(device);
 	if (why) {
 		fail(call, EINVAL, why);
@@ -202,6 +218,10 @@ static void called(GDBusConnection *connection, const char *sender, const char *
 	}
 	if (!strcmp(method, "GetDevice")) {
 		get_device(call, device);
+		return;
+	}
+	if (!strcmp(method, "SetTrace")) {
+		set_trace(call, device, on);
 		return;
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(acts); i++) {

@@ -3,6 +3,7 @@
 #ifndef RUNNER_CONTROL_H
 #define RUNNER_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* These subtypes are served by other processes, NULL at the end; replaces an earlier list. What --foreign says
@@ -46,6 +47,7 @@ struct runner_device_info {
 	char error[RUNNER_WHY_MAX];                  /* "": none */
 	uint64_t size;                               /* bytes; 0: it has not been opened yet */
 	uint32_t block_size;
+	bool traced;
 	uint64_t counters[RUNNER_COUNTERS];
 };
 void runner_each_info(void (*show)(const struct runner_device_info *info, void *arg), void *arg);
@@ -63,6 +65,8 @@ void runner_set_limits(const struct runner_limits *limits);
 /* Each command of these devices is told of in the log from now on, and of no others; also of such that come later.
  * "user_0/name" or "name", NULL at the end; NULL: of none. */
 void runner_set_trace(const char *const *names);
+/* Of this one, until runner_set_trace(). 0, or -errno with a sentence. */
+int runner_trace(const char *name, bool on, char why[RUNNER_WHY_MAX]);
 
 /* changed() is called from the main loop whenever a device has come or gone; NULL: no more. One at a time. */
 void runner_watch_devices(void (*changed)(void));

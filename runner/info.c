@@ -71,6 +71,19 @@ int runner_find(const char *name, const char *subtype, struct runner_dev **found
 	return -ENOENT;
 }
 
+int runner_trace(const char *name, bool on, char why[RUNNER_WHY_MAX])
+{
+	struct runner_dev *rdev;
+	int err = runner_find(name, NULL, &rdev, why);
+
+	if (err)
+		return err;
+	if (atomic_exchange(&rdev->traced, on) != on)
+		tcmu_dev_info(rdev->dev, "its commands are traced %s",
+			      on ? "from now on" : "no more");
+	return 0;
+}
+
 /* ---- one device ---- */
 
 static bool is_parked(struct runner_dev *rdev)
@@ -157,6 +170,7 @@ static void fill(struct runner_dev *rdev, struct runner_device_info *info)
 		.state = state_word(rdev),
 		.size = atomic_load(&rdev->size),
 		.block_size = atomic_load(&rdev->block_size),
+		.traced = atomic_load(&rdev->traced),
 	};
 	put_error(rdev, info->state, info->error);
 	put_counters(rdev, info->block_size, info->counters);

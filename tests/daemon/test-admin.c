@@ -425,6 +425,43 @@ static void manual(void **state)
 	stop();
 }
 
+/* ---- the trace ---- */
+
+static void set_trace(const char *name, bool on, const char *error)
+{
+	g_autoptr(GError) got = NULL;
+	GVariant *ret = ask("SetTrace", g_variant_new("(sb)", name, on), &got);
+
+	if (ret)
+		g_variant_unref(ret);
+	if (error ? !got || !g_str_has_prefix(got->message, error) : !ret)
+		fail_msg("SetTrace(%s): %s", name, got ? got->message : "no error");
+}
+
+static void traced(void **state)
+{
+	struct fake_dev *disk, *other;
+
+	(void)state;
+	start_usual(TCMU_HANDLERS);
+	disk = file_lun(&w, "disk", MIB);
+	other = file_lun(&w, "other", MIB);
+	set_trace("user_0/disk", true, NULL);
+	ASSERT_OUTCOME(tur(disk), GOOD);
+	ASSERT_OUTCOME(tur(other), GOOD);
+	assert_int_equal(count(said(), "user_0/disk: trace: TEST UNIT READY, 00 00 00 00 00 00, "),
+			 1);
+	set_trace("disk", true, NULL); /* no change, of which nothing is said */
+	set_trace("disk", false, NULL);
+	ASSERT_OUTCOME(tur(disk), GOOD);
+	assert_int_equal(count(said(), "trace: TEST UNIT READY"), 1);
+	assert_int_equal(count(said(), "user_0/disk: its commands are traced"), 2);
+	set_trace("none", true, ERROR("NoSuchDevice"));
+	set_trace("a/b", true, ERROR("Refused"));
+	assert_null(ask("SetTrace", g_variant_new("(s)", "disk"), NULL));
+	stop();
+}
+
 /* ---- attacks ---- */
 
 static void malformed(void **state)
@@ -566,8 +603,9 @@ int main(void)
 		T(shows),       T(in_flight_and_aborted),
 		T(states),      T(drained),
 		T(beside_load), T(properties),
-		T(manual),      T(malformed),
-		T(flood),       T(many),
+		T(manual),      T(traced),
+		T(malformed),   T(flood),
+		T(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + world_failures();

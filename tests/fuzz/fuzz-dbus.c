@@ -153,8 +153,8 @@ static void answer(int err, const char *message, void *arg)
 
 static void change(const char *subtype, const char *name)
 {
-	char *stripped = strdup(config);
-	bool fits = runner_config_strip(stripped) >= 0 && !strpbrk(config, ",\n");
+	char *own = runner_config_for_handler(config);
+	bool fits = own && !strpbrk(config, ",\n");
 
 	answers = 0;
 	atomic_store(&rdev.state, RUNNER_RUNNING);
@@ -164,7 +164,7 @@ static void change(const char *subtype, const char *name)
 	assert(answers == 1 && !rdev.pausing);
 	assert(fits || answered == -EINVAL);
 	assert(!fits || (answered == 0) == !(dice & 129));
-	free(stripped);
+	free(own);
 }
 
 /* ---- the second reading ----------------------------------------------------------------------------- */
@@ -223,18 +223,18 @@ struct tcmur_handler *tcmur_handler_entry(void);
 static void check(const char *cfgstring)
 {
 	const struct tcmur_handler *file = tcmur_handler_entry();
-	char *stripped = strdup(cfgstring), *reason = NULL;
+	char *own = runner_config_for_handler(cfgstring), *reason = NULL;
 
-	if (runner_config_strip(stripped) >= 0) {
+	if (own) {
 		bool good;
 
 		checking = true;
-		good = file->check_config(stripped, &reason);
+		good = file->check_config(own, &reason);
 		checking = false;
 		assert(good || (reason && *reason));
 		free(reason);
 	}
-	free(stripped);
+	free(own);
 }
 
 static void one_config(const char *subtype, const char *cfgstring, const char *name)
