@@ -22,8 +22,9 @@ static int fd = -1;
 
 static _Thread_local const char *volatile blamed;
 /* A stack overflow leaves no stack for the handler. Mapped, it costs nothing until then; as a thread-local
- * array it would be written to when the thread starts. */
-#define OTHER_STACK 16384
+ * array it would be written to when the thread starts. Room for two frames with all that a processor has for registers,
+ * and for ThreadSanitizer between them. */
+#define OTHER_STACK 65536
 static _Thread_local void *other_stack;
 
 /* ---- in the signal handler: system calls and plain memory only ---- */
