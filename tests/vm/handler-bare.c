@@ -2,6 +2,9 @@
 /*
  * bare/PATH[;OPTION]...: a file, and nothing but open, close, read and write, on two threads that block. All that
  * an initiator gets beyond READ and WRITE is the runner's doing: scripts/long/82-conformance-bare.sh.
+ *
+ * With another BARE_SUBTYPE it stands in for a handler whose storage is a cluster: of what follows the subtype, the text
+ * after the last slash is a file in BARE_DIR (systemd/50-clients.sh).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +17,21 @@
 #include <unistd.h>
 
 #include "tcmu-runner.h"
+
+#ifdef BARE_SUBTYPE
+static int bare_reconfig(struct tcmu_device *dev, struct tcmulib_cfg_info *cfg)
+{
+	int fd = (int)(intptr_t)tcmur_dev_get_private(dev);
+
+	if (cfg->type == TCMULIB_CFG_DEV_SIZE)
+		return ftruncate(fd, (off_t)cfg->data.dev_size) ? -errno : 0;
+	return cfg->type == TCMULIB_CFG_WRITE_CACHE ? 0 : -EOPNOTSUPP;
+}
+#else
+#define BARE_SUBTYPE  "bare"
+#define BARE_DIR      ""
+#define bare_reconfig NULL
+#endif
 
 /* ;phys=BYTES ;removable ;ro: what a handler may say of its storage without a callback for it. */
 static void set_options(struct tcmu_device *dev, const char *options)
@@ -34,7 +52,12 @@ static int bare_open(struct tcmu_device *dev, bool reopen)
 
 	(void)reopen;
 	if (config) {
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(config + 1, ";"), config + 1);
+		int len = (int)strcspn(config + 1, ";");
+
+		snprintf(path, sizeof(path), "%.*s", len, config + 1);
+		if (*BARE_DIR && strrchr(path, '/'))
+			snprintf(path, sizeof(path), "%s/%.*s", BARE_DIR, 200,
+				 strrchr(strndupa(config + 1, (size_t)len), '/') + 1);
 		fd = open(path, O_RDWR | O_CLOEXEC);
 	}
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || !tcmu_dev_get_num_lbas(dev)) {
@@ -94,11 +117,12 @@ static int bare_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iov
 
 static struct tcmur_handler bare_handler = {
 	.name = "Bare",
-	.subtype = "bare",
-	.cfg_desc = "bare/PATH: a file, for tests; set dev_size",
+	.subtype = BARE_SUBTYPE,
+	.cfg_desc = BARE_SUBTYPE "/PATH: a file, for tests; set dev_size",
 	.nr_threads = 2,
 	.open = bare_open,
 	.close = bare_close,
+	.reconfig = bare_reconfig,
 	.read = bare_read,
 	.write = bare_write,
 };
