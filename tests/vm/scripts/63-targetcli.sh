@@ -4,10 +4,10 @@
 # What an administrator does with targetcli, Debian's: it sees the handlers on the
 # bus, shows what a config string looks like and why one is refused; a LUN is
 # created, exported, grown, saved, restored and deleted with it, and gets another
-# medium.
+# medium. A handler of another process is one like the others.
 #
 # needs: targetcli
-# timeout: 400
+# timeout: 900
 
 . "$TCMU_SRC/tests/vm/lib.sh"
 . "$TCMU_SRC/tests/vm/bus.sh"
@@ -145,6 +145,33 @@ kill_daemon
 start_daemon
 is_medium B
 cli '/loopback delete naa.5001405000000003' '/backstores/user:file delete cart'
+
+step "a handler in another process: it comes, is killed, and comes back"
+shows() { cli '/backstores ls' && grep -qF "user:own " "$out"; }
+hides() { cli '/backstores ls' && ! grep -qF "user:own " "$out"; }
+own_begin()
+{
+	"$TCMU_BUILD/tests/registered" own >"$TCMU_RESULTS/63-own.out" 2>&1 </dev/null &
+	own_pid=$!
+	wait_for 60 shows || fail "user:own is not there: $(cat "$out")"
+}
+own_begin
+cli '/backstores/user:own create name=other size=1M cfgstring=bad/1' \
+	'/backstores/user:own create name=other size=1M cfgstring=good/1'
+says "cfgstring invalid: it is not good"
+there other || fail "it was not created: $(cat "$out")"
+assert_eq "what the process has" "$(cat "$TCMU_RESULTS/63-own.out")" "added own/good/1"
+kill -KILL "$own_pid"
+wait "$own_pid" 2>/dev/null || :
+wait_for 60 hides || fail "user:own is still there: $(cat "$out")"
+there other || fail "its storage object is gone as well"
+own_begin
+wait_for 30 grep -qx 'added own/good/1' "$TCMU_RESULTS/63-own.out" || fail "it has not got its storage object again"
+cli '/backstores/user:own delete other'
+! there other || fail "it cannot be deleted: $(cat "$out")"
+kill -TERM "$own_pid"
+wait "$own_pid"
+wait_for 60 hides || fail "user:own is still there: $(cat "$out")"
 
 step "deleted"
 readme_block targetcli-delete

@@ -11,6 +11,9 @@
 . "$TCMU_SRC/tests/lib/readme.sh"
 [ -n "${TCMU_VM_TARGETCLI:-}" ] || skip "targetcli could not be downloaded"
 
+# in_journal FIELD=VALUE...: a message has all of them.
+in_journal() { journalctl --no-pager -q -b -o cat -u "$unit" "$@" >"$out" && [ -s "$out" ]; }
+
 step "what Debian's packages of targetcli would install"
 cp -a "$TCMU_VM_TARGETCLI/usr/." /usr/
 cp -a "$TCMU_VM_TARGETCLI/lib/." /usr/lib/
@@ -42,5 +45,14 @@ assert_match "open files" "$(cat "/proc/$(main_pid)/limits")" 'open files *10000
 step "restored by targetctl"
 systemctl enable rtslib-fb-targetctl.service 2>&1
 systemctl start rtslib-fb-targetctl.service # with nothing to restore yet; its stop clears
-journalctl --no-pager -b -o cat -u "$unit" | grep -i -E 'error|warning|cannot' >"$out" || :
+journalctl --no-pager -b -o cat -u "$unit" -p warning >"$out"
 [ ! -s "$out" ] || fail "complaints: $(cat "$out")"
+
+step "what the journal has of one storage object"
+dev=$core/journaled
+mkdir -p "$dev"
+put "$dev/control" dev_config=file/relative,dev_size=1048576
+! within 60 put "$dev/enable" 1 2>"$out" || fail "a relative path was accepted"
+rmdir "$dev" "$core"
+wait_for 20 in_journal PRIORITY=3 HANDLER=file DEVICE="${core##*/}/journaled" || fail "not there, or without fields"
+assert_match "the message" "$(cat "$out")" "^${core##*/}/journaled: .*is not an absolute path"
