@@ -254,7 +254,7 @@ none_stuck() { ! uninterruptible >/dev/null; }
 
 storage_begin
 engine=io_uring
-start_daemon --engine="$engine" --stop-timeout="$patience"
+start_daemon --engine="$engine" --stop-timeout=86400
 within "$patience" all_at_once "$count" create || fail "not all of $count storage objects were created"
 for lun in $frozen $suspended $full $spins $busy $measured; do
 	attach "$lun"
@@ -263,7 +263,7 @@ step "$count LUNs are there"
 all_phases
 stop_daemon "$patience"
 engine=workers
-start_daemon --engine="$engine" --stop-timeout="$patience"
+start_daemon --engine="$engine" --stop-timeout=86400
 all_phases
 
 for lun in $frozen $suspended $full $spins $busy $measured; do
