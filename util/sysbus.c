@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/sysbus.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
 #define AGAIN_MAX_SEC 60
 
 struct sysbus {
@@ -82,12 +87,27 @@ static void on_connection(GObject *source, GAsyncResult *result, gpointer arg)
 	bus->ops->connected(connection, bus->arg);
 }
 
+/* Where there is no bus, its socket is not there: GLib would find that out in a thread, which it keeps for 15 seconds. */
+static bool has_socket(const char *address, GError **error)
+{
+	const char *path = address + strlen("unix:path=");
+
+	if (!g_str_has_prefix(address, "unix:path=") || strpbrk(address, ",;%"))
+		return true;
+	if (!access(path, F_OK))
+		return true;
+	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "%s: %s", path,
+		    g_strerror(errno));
+	return false;
+}
+
 static void sysbus_connect(struct sysbus *bus)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
 
-	if (!address || !g_dbus_is_supported_address(address, &error)) {
+	if (!address || !g_dbus_is_supported_address(address, &error) ||
+	    !has_socket(address, &error)) {
 		unreachable(bus, error);
 		return;
 	}
