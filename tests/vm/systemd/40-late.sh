@@ -34,12 +34,16 @@ mkdir -p /mnt/one
 mount "$DISK" /mnt/one
 assert_eq "the files" "$(tree_sum /mnt/one)" "$(cat /srv/one.sum)"
 umount /mnt/one
+
+step "deleted with targetcli, the one under an initiator that is logged in"
+cli '/backstores/user:file delete one'
+says 'Deleted storage object one'
+! compgen -G "$cfs/core/user_*/one" || fail "it is still there: $(cat "$out")"
+wait_for 10 has_devices 1 || fail "the unit says: $(prop StatusText)"
 logout
 systemctl stop iscsid.socket iscsid.service
-
-step "deleted with targetcli"
 cli "/iscsi delete $iqn" '/loopback delete naa.5001405000000002' \
-	'/backstores/user:file delete one' '/backstores/user:file delete two' 'saveconfig'
+	'/backstores/user:file delete two' 'saveconfig'
 ! compgen -G "$cfs/core/user_*/*/udev_path" || fail "something is left: $(cat "$out")"
 wait_for 10 has_devices 0 || fail "the unit says: $(prop StatusText)"
 within 60 systemctl stop "$unit"
