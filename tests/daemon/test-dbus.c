@@ -28,7 +28,7 @@ static void check_is(const char *subtype, const char *cfgstring, bool expected, 
 	}
 }
 
-/* What targetcli does: clients.md, ui_backstore.py. */
+/* What targetcli does (targetcli-fb, ui_backstore.py). */
 static void targetcli(void **state)
 {
 	g_autofree char *good = NULL, *missing = NULL, *all = NULL, *longest = NULL, *timed = NULL;
