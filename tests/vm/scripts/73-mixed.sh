@@ -218,13 +218,13 @@ full()
 	sync -f /mnt/small
 }
 
-# grow SIZE: a daemon that is about to end refuses, and says so; the next one will not.
+# grow SIZE: a daemon that is about to end refuses, and says so; and so does the next one until it has opened the storage.
 grow()
 {
 	local said
 	truncate -s "$1" /mnt/data/come.img
 	while said=$(within 300 put "$core/come/attrib/dev_size" "$1" 2>&1) || :; [ -n "$said" ]; do
-		assert_match "the new size" "$said" 'Cannot send after transport endpoint shutdown$'
+		assert_match "the new size" "$said" '(Cannot send after transport endpoint shutdown|Resource temporarily unavailable)$'
 		sleep 0.2
 	done
 	echo 1 >"/sys/block/${disk[come]##*/}/device/rescan"
