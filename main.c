@@ -176,6 +176,7 @@ int main(int argc, char **argv)
 		return ret > 0 ? EXIT_SUCCESS : 2;
 	}
 	if (!daemon_log_open(opt.log_dir, opt.log_target, opt.log_level, opt.log_rate)) {
+		daemon_no_huge_pages();
 		if (!daemon_lock(opt.lock_path)) {
 			signal(SIGPIPE, SIG_IGN);
 			signal(SIGUSR1, SIG_IGN); /* whoever sends it does not want our end */

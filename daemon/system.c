@@ -27,6 +27,12 @@ void daemon_limit_nofile(int nofile)
 			  (unsigned long long)have.rlim_cur, nofile);
 }
 
+void daemon_no_huge_pages(void)
+{
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		tcmu_dbg("huge pages cannot be turned off: %s", strerror(errno));
+}
+
 void daemon_io_flusher(void)
 {
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
