@@ -105,21 +105,24 @@ static void trace(const struct runner_cmd *rc, const struct tcmu_log_about *abou
 
 void runner_report_end(struct runner_cmd *rc, int sts)
 {
-	bool traced = atomic_load_explicit(&rc->rdev->traced, memory_order_relaxed);
+	bool traced = atomic_load_explicit(&rc->rdev->traced, memory_order_relaxed), failed;
 	struct tcmu_log_about about;
 	char where[64], outcome[64];
 	uint8_t status;
 
 	runner_report_about(rc, &about);
 	status = set_sense(rc, sts, &about);
+	failed = about.has_sense && !rc->abort.asked &&
+		 (about.sense_key == MEDIUM_ERROR || about.sense_key == HARDWARE_ERROR);
+	if (!traced && !failed)
+		return;
 	outcome_text(status, &about, outcome, sizeof(outcome));
 	if (traced) {
 		about.wanted = true;
 		trace(rc, &about, rc->abort.asked ? "aborted" : outcome);
 		about.wanted = false;
 	}
-	if (!about.has_sense || rc->abort.asked ||
-	    (about.sense_key != MEDIUM_ERROR && about.sense_key != HARDWARE_ERROR))
+	if (!failed)
 		return;
 	where_text(rc, &about, where, sizeof(where));
 	tcmu_log_command(TCMU_LOG_WARN, rc->rdev->dev, &about, "%s%s: %s", command_name(rc), where,
