@@ -93,6 +93,7 @@ int tcmu_uio_scan(void (*found)(uint32_t minor, const char *name, void *arg), vo
 	while ((entry = readdir(dir))) {
 		char path[sizeof(entry->d_name) + 8], name[TCMU_UIO_NAME_MAX];
 		uint64_t minor;
+		size_t size;
 
 		if (strncmp(entry->d_name, "uio", 3) ||
 		    tcmu_configfs_parse_u64(entry->d_name + 3, &minor) || minor > UINT32_MAX)
@@ -100,7 +101,12 @@ int tcmu_uio_scan(void (*found)(uint32_t minor, const char *name, void *arg), vo
 		snprintf(path, sizeof(path), "%s/name", entry->d_name);
 		if (tcmu_configfs_read(UIO_CLASS, path, name, sizeof(name)) < 0)
 			continue; /* it went away */
-		if (!strncmp(name, "tcm-user/", 9))
+		if (strncmp(name, "tcm-user/", 9))
+			continue;
+		/* The name is the first to be there and the last to go. A device without a map is being
+		 * made, and its event comes when it is whole; or it is being removed (drivers/uio/uio.c:
+		 * __uio_register_device(), uio_unregister_device()). */
+		if (map_size((uint32_t)minor, &size) != -ENOENT)
 			found((uint32_t)minor, name, arg);
 	}
 	return 0;

@@ -19,7 +19,8 @@ int tcmu_uio_ack(int fd);
 /* Tells the kernel to look at the ring; it does so before this returns. 0 or -errno. */
 int tcmu_uio_kick(int fd);
 
-/* Calls found() for each uio device whose name starts with "tcm-user/". 0 or -errno. */
+/* Calls found() for each uio device whose name starts with "tcm-user/" and that can be mapped: not for
+ * one that the kernel has made in part, whose event is still to come. 0 or -errno. */
 int tcmu_uio_scan(void (*found)(uint32_t minor, const char *name, void *arg), void *arg);
 
 #endif
