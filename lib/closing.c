@@ -130,6 +130,7 @@ void tcmu_events_close(struct tcmulib_context *ctx)
 {
 	struct tcmu_device *dev;
 
+	ctx->ending = true;
 	answer_unread(ctx);
 	while (tcmu_pending_reply_done(ctx), (dev = first_device(ctx)))
 		close_device(ctx, dev);
@@ -139,6 +140,7 @@ void tcmu_events_close(struct tcmulib_context *ctx)
 
 void tcmu_events_abandon(struct tcmulib_context *ctx)
 {
+	ctx->ending = true;
 	answer_unread(ctx);
 	answer_pending(ctx);
 	release_left_over(ctx);

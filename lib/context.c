@@ -223,8 +223,14 @@ void tcmu_context_close(struct tcmulib_context *ctx)
 	if (ctx->kernel) {
 		/* A removal waits since before us, for the dead one's sockets may still get its events
 		 * (lib/listeners.c); all waits have to end before a program can be executed. */
-		if (tcmu_kernel_ops.look_stuck && tcmu_kernel_ops.look_stuck(ctx->kernel))
+		if (tcmu_kernel_ops.look_stuck && tcmu_kernel_ops.look_stuck(ctx->kernel)) {
+			if (ctx->successor)
+				tcmu_warn(
+					"a removal waits since before this process, and has to end "
+					"before the next one: the kernel accepts what is created "
+					"meanwhile as it is");
 			tcmu_context_set_successor(ctx, false);
+		}
 		stop_replies(ctx);
 		tcmu_events_close(ctx);
 	}

@@ -37,6 +37,7 @@ struct tcmulib_context {
 	uint64_t rescan_at; /* ms: 0: no need */
 	bool said_blocked;  /* the last scan could not look at all devices, and has said so */
 	bool said_others;   /* ... and that it is left alone */
+	bool ending;        /* no event is received any more; the master thread's */
 	bool closed;
 
 	struct tcmu_registration *registration; /* lib/register.c; NULL: none */

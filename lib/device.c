@@ -60,7 +60,7 @@ ssize_t tcmu_dev_read_attr(struct tcmu_device *dev, const char *name, char *buf,
 	char path[TCMU_UIO_NAME_MAX + 128];
 	int ret = attr_path(dev, name, path, sizeof(path));
 
-	return ret ? ret : tcmu_kernel_ops.attr_read(dev->kernel, path, buf, size);
+	return ret ? ret : tcmu_kernel_ops.attr_read(dev->kernel, path, buf, size, &dev->removed);
 }
 
 int tcmu_dev_write_attr(struct tcmu_device *dev, const char *name, const char *val)
@@ -148,6 +148,11 @@ static int take_name(struct tcmu_device *dev, const char *uio_name)
 	return dev->cfgstring ? 0 : -ENOMEM;
 }
 
+bool tcmu_device_is(struct tcmu_kernel *kernel, const struct tcmu_event *ev)
+{
+	return !tcmu_kernel_ops.dev_is || tcmu_kernel_ops.dev_is(kernel, ev);
+}
+
 struct tcmu_device *tcmu_device_new(struct tcmu_kernel *kernel, const struct tcmu_event *ev)
 {
 	struct tcmu_device *dev = calloc(1, sizeof(*dev));
@@ -166,8 +171,10 @@ struct tcmu_device *tcmu_device_new(struct tcmu_kernel *kernel, const struct tcm
 		ret = tcmu_kernel_ops.dev_open(kernel, ev->minor);
 		dev->fd = ret;
 	}
+	/* Minors are used again: it may be somebody else's by now. An open one is not. */
+	if (ret >= 0 && !tcmu_device_is(kernel, ev))
+		ret = -ENODEV;
 	if (ret < 0) {
-		dev->fd = -1;
 		tcmu_device_free(dev);
 		errno = -ret;
 		return NULL;

@@ -86,6 +86,9 @@ int tcmu_device_parse_name(const char *uio_name, char *name, size_t name_size, c
 /* Length of the subtype at the front of config: up to the first '/', or all of it. Pure. */
 size_t tcmu_device_subtype_len(const char *config);
 
+/* Is the device at ev's minor still that which ev is about? */
+bool tcmu_device_is(struct tcmu_kernel *kernel, const struct tcmu_event *ev);
+
 /*
  * The device that ev (ADDED) is about, with its descriptor open, its ring not mapped, and config_size,
  * block_size and num_lbas from ev or else from configfs (0, 512 and 0 where they cannot be read).

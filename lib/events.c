@@ -194,6 +194,14 @@ static void deliver_added(struct tcmulib_context *ctx, struct tcmu_pending *pend
 	}
 	dev = tcmu_device_new(ctx->kernel, &pend->ev);
 	err = errno;
+	if (!dev && err != EBUSY && !tcmu_device_is(ctx->kernel, &pend->ev)) {
+		/* The kernel takes it away only after the wait for an answer has ended, and there may be
+		 * another event of the object by now, which the answer would be taken for. */
+		ctx->rescan_at = tcmu_now_ms() + 1000;
+		pend->silent = true;
+		tcmu_pending_finish(ctx, pend, -err);
+		return;
+	}
 	if (dev) {
 		dev->handler = handler;
 		/* It has ended since, perhaps without an answer. */
@@ -298,13 +306,15 @@ static struct tcmu_device *find_device_locked(struct tcmulib_context *ctx, uint3
 	return NULL;
 }
 
-/* The kernel has given these up: it is the same storage object, enabled anew in another place. */
+/* The kernel has given these up: it is the same storage object, enabled anew in another place, or in
+ * removal. */
 static void silence_elsewhere(struct list *list, const struct tcmu_event *ev)
 {
 	list_for_each (node, list) {
 		struct tcmu_pending *pend = container_of(node, struct tcmu_pending, node);
 
-		if (pend->ev.device_id == ev->device_id && pend->ev.minor != ev->minor)
+		if (pend->ev.device_id == ev->device_id &&
+		    (pend->ev.minor != ev->minor || ev->type == TCMU_EVENT_REMOVED))
 			pend->silent = true;
 	}
 }

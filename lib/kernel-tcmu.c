@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/aside.h"
 #include "lib/configfs.h"
+#include "lib/device.h"
 #include "lib/kernel.h"
 #include "lib/looks.h"
 #include "lib/netlink.h"
@@ -77,31 +79,44 @@ static int kernel_reply(struct tcmu_kernel *k, enum tcmu_event_type type, uint32
 	return tcmu_netlink_reply(k->nl, type, device_id, status);
 }
 
-static ssize_t kernel_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size)
+/* ---- configfs -------------------------------------------------------------------------------- */
+
+static ssize_t write_text(const char *root, const char *path, char *buf, size_t size)
+{
+	(void)size;
+	return tcmu_configfs_write(root, path, buf);
+}
+
+static ssize_t kernel_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size,
+				const bool *over)
 {
 	(void)k;
-	return tcmu_configfs_read(CONFIGFS_ROOT, path, buf, size);
+	return tcmu_aside(tcmu_configfs_read, CONFIGFS_ROOT, path, buf, size, over);
 }
 
 static int kernel_attr_write(struct tcmu_kernel *k, const char *path, const char *val)
 {
+	AUTO_FREE char *copy = strdup(val);
+
 	(void)k;
-	return tcmu_configfs_write(CONFIGFS_ROOT, path, val);
+	if (!copy)
+		return -ENOMEM;
+	return (int)tcmu_aside(write_text, CONFIGFS_ROOT, path, copy, strlen(copy) + 1, NULL);
 }
 
 static ssize_t kernel_target_read(const char *path, char *buf, size_t size)
 {
-	return tcmu_configfs_read(TARGET_ROOT, path, buf, size);
+	return tcmu_aside(tcmu_configfs_read, TARGET_ROOT, path, buf, size, NULL);
 }
 
 static ssize_t kernel_target_link(const char *path, char *buf, size_t size)
 {
-	return tcmu_configfs_link(TARGET_ROOT, path, buf, size);
+	return tcmu_aside(tcmu_configfs_link, TARGET_ROOT, path, buf, size, NULL);
 }
 
 static ssize_t kernel_target_list(const char *path, char *buf, size_t size)
 {
-	return tcmu_configfs_list(TARGET_ROOT, path, buf, size);
+	return tcmu_aside(tcmu_configfs_list, TARGET_ROOT, path, buf, size, NULL);
 }
 
 /* ---- finding devices ------------------------------------------------------------------------- */
@@ -145,7 +160,7 @@ static void kernel_close(struct tcmu_kernel *k)
 
 static bool kernel_look_stuck(struct tcmu_kernel *k)
 {
-	return tcmu_looks_stuck(&k->looks);
+	return tcmu_looks_stuck(&k->looks) || tcmu_aside_left();
 }
 
 /* ---- writers that wait for an answer ---------------------------------------------------------- */
@@ -239,6 +254,24 @@ static int kernel_release_waiters(struct tcmu_kernel *k)
 
 /* ---- rings ----------------------------------------------------------------------------------- */
 
+static bool kernel_dev_is(struct tcmu_kernel *k, const struct tcmu_event *ev)
+{
+	char name[TCMU_UIO_NAME_MAX], object[TCMU_UIO_NAME_MAX];
+	const char *config;
+	size_t len, config_len;
+
+	(void)k;
+	if (tcmu_uio_name(ev->minor, name, sizeof(name)) < 0)
+		return false;
+	if (!ev->found)
+		return !strcmp(name, ev->uio_name);
+	/* What the device serves now may not be what it was enabled with. */
+	if (tcmu_device_parse_name(ev->uio_name, object, sizeof(object), &config, &config_len))
+		return false;
+	len = (size_t)(config - ev->uio_name);
+	return !strncmp(name, ev->uio_name, len);
+}
+
 static int kernel_dev_open(struct tcmu_kernel *k, uint32_t minor)
 {
 	(void)k;
@@ -265,6 +298,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.waiter_stuck = kernel_waiter_stuck,
 	.other_listener = kernel_other_listener,
 	.release_waiters = kernel_release_waiters,
+	.dev_is = kernel_dev_is,
 	.dev_open = kernel_dev_open,
 	.dev_map = kernel_dev_map,
 	.dev_ack = tcmu_uio_ack,

@@ -39,6 +39,7 @@ struct tcmu_event {
 	uint64_t dev_size;
 	uint32_t block_size; /* ADDED: 0, or both this and dev_size are known already */
 	bool write_cache;
+	bool found; /* ADDED: not received, but made by a scan */
 	char dev_cfg[TCMU_CFG_MAX];
 };
 
@@ -91,6 +92,9 @@ struct tcmu_kernel_ops {
 	/* block_netlink, reset_netlink, unblock, back to back: ends every wait with -EINTR. */
 	int (*release_waiters)(struct tcmu_kernel *k);
 
+	/* Does the device at this minor have this name now? Of a found one its HBA and NAME alone count.
+	 * NULL: always. */
+	bool (*dev_is)(struct tcmu_kernel *k, const struct tcmu_event *ev);
 	/* A descriptor on the device's event source, non-blocking, close-on-exec, closed by
 	 * close(2). -EBUSY: another process has it. */
 	int (*dev_open)(struct tcmu_kernel *k, uint32_t minor);
@@ -102,7 +106,9 @@ struct tcmu_kernel_ops {
 
 	/* path: below the configfs directory target/core, "user_0/name/attrib/cmd_time_out". The
 	 * last newline is removed, the text NUL-terminated; bytes or -errno. */
-	ssize_t (*attr_read)(struct tcmu_kernel *k, const char *path, char *buf, size_t size);
+	/* Gives up, with -ENODEV, when *over becomes true: it may be asleep until a removal is answered. */
+	ssize_t (*attr_read)(struct tcmu_kernel *k, const char *path, char *buf, size_t size,
+			     const bool *over);
 	int (*attr_write)(struct tcmu_kernel *k, const char *path, const char *val);
 
 	/* Anything below the configfs directory target/, without a connection: see tcmu_target_read(),

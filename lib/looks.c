@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/aside.h"
 #include "lib/configfs.h"
 #include "lib/device.h"
 
@@ -74,11 +74,7 @@ static void *look_thread(void *arg)
 {
 	struct tcmu_look *look = arg;
 
-	pthread_setname_np(pthread_self(), "tcmu-look");
-
-	/* A process that is killed lives on in a thread that sleeps here, and so would its sockets, to
-	 * which the kernel sends events, and its files. Before Linux 5.9 they do. */
-	close_range(0, ~0U, CLOSE_RANGE_UNSHARE);
+	tcmu_aside_begin("tcmu-look");
 	look->ret = look_number(look, "enable", &look->enabled);
 	/* The number that netlink calls DEVICE_ID (target_core_stat.c: target_stat_indx_show()). */
 	if (!look->ret)
@@ -93,19 +89,6 @@ static void *look_thread(void *arg)
 }
 
 /* ---- its master ------------------------------------------------------------------------------- */
-
-/* The program's signals are for the program's threads. */
-static int start_thread(struct tcmu_look *look)
-{
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = -pthread_create(&look->thread, NULL, look_thread, look);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
 
 static bool is_stuck(const struct tcmu_looks *looks, const char *uio_name)
 {
@@ -136,7 +119,7 @@ static struct tcmu_look *begin(struct tcmu_looks *looks, struct tcmu_found *dev)
 	dev->err = tcmu_device_parse_name(dev->uio_name, look->name, sizeof(look->name), &config,
 					  &config_len);
 	if (!dev->err)
-		dev->err = start_thread(look);
+		dev->err = tcmu_aside_start(&look->thread, look_thread, look);
 	if (dev->err) {
 		free(look);
 		return NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,15 +168,50 @@ static void conclude(struct tcmulib_context *ctx, struct tcmu_pending *pend,
 	free(next);
 }
 
+bool tcmu_event_unread(struct tcmulib_context *ctx)
+{
+	struct pollfd pfd = { .fd = tcmu_kernel_ops.event_fd(ctx->kernel), .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+/*
+ * A device that a scan has found not enabled: that may have been answered by a process that has died since,
+ * and only not come to pass yet when we looked. The object may be in removal by now, and for an answer of
+ * another type than that which it waits for the kernel drops the wait and never ends it, until the machine is
+ * booted. So events come first: REMOVED silences the answer.
+ */
+static bool is_in_doubt(const struct tcmu_pending *pend)
+{
+	return pend->ev.found && pend->ev.type == TCMU_EVENT_ADDED && !pend->silent;
+}
+
+/* The first, but for those in doubt, which are the last. */
+static struct tcmu_pending *next_done_locked(struct tcmulib_context *ctx)
+{
+	struct tcmu_pending *in_doubt = NULL;
+
+	list_for_each (node, &ctx->done) {
+		struct tcmu_pending *pend = container_of(node, struct tcmu_pending, node);
+
+		if (!is_in_doubt(pend))
+			return pend;
+		in_doubt = in_doubt ? in_doubt : pend;
+	}
+	return in_doubt;
+}
+
 void tcmu_pending_reply_done(struct tcmulib_context *ctx)
 {
 	for (;;) {
-		struct tcmu_pending *pend = NULL;
+		struct tcmu_pending *pend;
 		struct tcmu_device *dev = NULL;
 
 		pthread_mutex_lock(&ctx->lock);
-		if (!list_empty(&ctx->done)) {
-			pend = container_of(ctx->done.next, struct tcmu_pending, node);
+		pend = next_done_locked(ctx);
+		if (pend && is_in_doubt(pend) && !ctx->ending && tcmu_event_unread(ctx))
+			pend = NULL;
+		if (pend) {
 			list_del(&pend->node);
 			dev = pend->dev;
 		}

@@ -44,6 +44,9 @@ struct tcmu_pending *tcmu_pending_new(const struct tcmu_event *ev, bool silent);
 /* Of one that was never started. */
 void tcmu_pending_free(struct tcmu_pending *pend);
 
+/* Is there an event that has not been received yet? */
+bool tcmu_event_unread(struct tcmulib_context *ctx);
+
 /* Gives up a reference; the last one frees. Any thread, without the lock. */
 void tcmu_pending_put(struct tcmulib_context *ctx, struct tcmu_pending *pend);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices without an event: at the start, and after events were lost. */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +103,7 @@ static void use_config(struct tcmu_event *ev, const char *config)
 
 static void add_unknown(struct tcmulib_context *ctx, const struct tcmu_found *found)
 {
-	struct tcmu_event ev = { .type = TCMU_EVENT_ADDED, .minor = found->minor };
+	struct tcmu_event ev = { .type = TCMU_EVENT_ADDED, .minor = found->minor, .found = true };
 
 	ev.device_id = found->device_id;
 	ev.block_size = found->block_size;
@@ -184,13 +183,6 @@ int tcmu_context_scan(struct tcmulib_context *ctx)
 	return ret;
 }
 
-static bool event_unread(struct tcmulib_context *ctx)
-{
-	struct pollfd pfd = { .fd = tcmu_kernel_ops.event_fd(ctx->kernel), .events = POLLIN };
-
-	return poll(&pfd, 1, 0) > 0;
-}
-
 void tcmu_context_check_waiters(struct tcmulib_context *ctx, uint64_t now)
 {
 	bool again = ctx->seen_stuck;
@@ -209,7 +201,7 @@ void tcmu_context_check_waiters(struct tcmulib_context *ctx, uint64_t now)
 		return;
 	}
 	/* Seen for the first time, or it waits for what came in while we looked. */
-	if (!again || event_unread(ctx))
+	if (!again || tcmu_event_unread(ctx))
 		return;
 	if (tcmu_foreign_around(ctx)) { /* a reset would end the waits for the others too */
 		if (!ctx->said_others)

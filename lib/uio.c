@@ -83,6 +83,14 @@ int tcmu_uio_kick(int fd)
 	return 0;
 }
 
+ssize_t tcmu_uio_name(uint32_t minor, char *name, size_t size)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "uio%" PRIu32 "/name", minor);
+	return tcmu_configfs_read(UIO_CLASS, path, name, size);
+}
+
 int tcmu_uio_scan(void (*found)(uint32_t minor, const char *name, void *arg), void *arg)
 {
 	AUTO_CLOSEDIR DIR *dir = opendir(UIO_CLASS);
@@ -91,15 +99,14 @@ int tcmu_uio_scan(void (*found)(uint32_t minor, const char *name, void *arg), vo
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno; /* no uio module: no devices */
 	while ((entry = readdir(dir))) {
-		char path[sizeof(entry->d_name) + 8], name[TCMU_UIO_NAME_MAX];
+		char name[TCMU_UIO_NAME_MAX];
 		uint64_t minor;
 		size_t size;
 
 		if (strncmp(entry->d_name, "uio", 3) ||
 		    tcmu_configfs_parse_u64(entry->d_name + 3, &minor) || minor > UINT32_MAX)
 			continue;
-		snprintf(path, sizeof(path), "%s/name", entry->d_name);
-		if (tcmu_configfs_read(UIO_CLASS, path, name, sizeof(name)) < 0)
+		if (tcmu_uio_name((uint32_t)minor, name, sizeof(name)) < 0)
 			continue; /* it went away */
 		if (strncmp(name, "tcm-user/", 9))
 			continue;

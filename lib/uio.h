@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* A descriptor (non-blocking, close-on-exec) or -errno; -EBUSY: somebody has it open. */
 int tcmu_uio_open(uint32_t minor);
@@ -18,6 +19,9 @@ int tcmu_uio_ack(int fd);
 
 /* Tells the kernel to look at the ring; it does so before this returns. 0 or -errno. */
 int tcmu_uio_kick(int fd);
+
+/* name becomes that of a uio device, at most size - 1 bytes. Its length or -errno. */
+ssize_t tcmu_uio_name(uint32_t minor, char *name, size_t size);
 
 /* Calls found() for each uio device whose name starts with "tcm-user/" and that can be mapped: not for
  * one that the kernel has made in part, whose event is still to come. 0 or -errno. */

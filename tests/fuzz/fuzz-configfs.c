@@ -81,9 +81,10 @@ static int no_dev_open(struct tcmu_kernel *k, uint32_t minor)
 	return FAKE_FD;
 }
 
-static ssize_t attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size)
+static ssize_t attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size,
+			 const bool *over)
 {
-	(void)k;
+	(void)k, (void)over;
 	return tcmu_configfs_read("/sys/kernel/config/target/core", path, buf, size);
 }
 

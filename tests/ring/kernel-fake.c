@@ -294,11 +294,13 @@ static ssize_t put_text(int64_t ret, const struct fake_wire_reply *rep, char *bu
 	return (ssize_t)n;
 }
 
-static ssize_t fake_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size)
+static ssize_t fake_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size,
+			      const bool *over)
 {
 	struct fake_wire_req req = { .op = FAKE_OP_ATTR_READ };
 	struct fake_wire_reply rep;
 
+	(void)over; /* it never sleeps */
 	if (strlen(path) >= sizeof(req.path))
 		return -ENAMETOOLONG;
 	strcpy(req.path, path);

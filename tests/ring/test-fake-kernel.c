@@ -216,9 +216,10 @@ static void attributes(void **state)
 	(void)state;
 	start();
 	assert_int_equal(create(&dev), 0);
-	assert_int_equal(ops->attr_read(s.k, "user_0/a/attrib/cmd_time_out", text, 64), 2);
+	assert_int_equal(ops->attr_read(s.k, "user_0/a/attrib/cmd_time_out", text, 64, NULL), 2);
 	assert_string_equal(text, "30");
-	assert_int_equal(ops->attr_read(s.k, "user_0/b/attrib/cmd_time_out", text, 64), -ENOENT);
+	assert_int_equal(ops->attr_read(s.k, "user_0/b/attrib/cmd_time_out", text, 64, NULL),
+			 -ENOENT);
 	assert_int_equal(ops->attr_write(s.k, "user_0/a/action/block_dev", "1"), 0);
 	assert_true(fake_ring_is_blocked(fake_dev_ring(dev)));
 	assert_int_equal(ops->attr_write(s.k, "user_0/a/action/reset_ring", "1"), 0);
@@ -255,7 +256,7 @@ static void target(void **state)
 	assert_non_null(strstr(text, "/target/core/user_0/a"));
 	assert_int_equal(ops->target_read("iscsi/iqn.x/tpgt_1/lun/lun_1/port", text, 512), -EINVAL);
 	assert_int_equal(ops->attr_write(s.k, group, "1"), 0);
-	assert_int_equal(ops->attr_read(s.k, group, text, sizeof(text)), 1);
+	assert_int_equal(ops->attr_read(s.k, group, text, sizeof(text), NULL), 1);
 	assert_string_equal(text, "1");
 	fake_dev_set_attr(dev, "alua/default_tg_pt_gp/alua_access_type", "Explicit");
 	assert_int_equal(ops->attr_write(s.k, group, "0"), -EINVAL);

@@ -129,7 +129,7 @@ def judge_accepted():
         lax = [[float(t) for t in line.split()] for line in get(LAX).splitlines()]
     for begin, end, what in accepted:
         if not any(begin <= t1 and end >= t0 for t0, t1 in lax):
-            complain(what)
+            complain(f"{what} ({begin:.1f} to {end:.1f})")
     counts["accepted while nobody looked"] = len(accepted)
 
 

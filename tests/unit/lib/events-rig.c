@@ -146,6 +146,12 @@ static int k_release_waiters(struct tcmu_kernel *k)
 	return 0;
 }
 
+static bool k_dev_is(struct tcmu_kernel *k, const struct tcmu_event *ev)
+{
+	(void)k;
+	return ev->minor != kernel.stale;
+}
+
 static int k_dev_open(struct tcmu_kernel *k, uint32_t minor)
 {
 	int pair[2];
@@ -197,9 +203,10 @@ static int k_dev_kick(int fd)
 	return 0;
 }
 
-static ssize_t k_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size)
+static ssize_t k_attr_read(struct tcmu_kernel *k, const char *path, char *buf, size_t size,
+			   const bool *over)
 {
-	(void)k;
+	(void)k, (void)over;
 	kernel.reads++;
 	if (strstr(path, "attrib/hw_block_size"))
 		return snprintf(buf, size, "4096");
@@ -240,6 +247,7 @@ const struct tcmu_kernel_ops tcmu_kernel_ops = {
 	.waiter_stuck = k_waiter_stuck,
 	.other_listener = k_other_listener,
 	.release_waiters = k_release_waiters,
+	.dev_is = k_dev_is,
 	.dev_open = k_dev_open,
 	.dev_map = k_dev_map,
 	.dev_ack = k_dev_ack,

@@ -39,6 +39,7 @@ struct noted_kernel {
 	int fail_unblock; /* so many times */
 	uint32_t tail;    /* of the ring, when it is mapped */
 	int busy_opens;   /* the next opens fail with EBUSY */
+	uint32_t stale;   /* minor N is another device by now, or none; 0: no minor */
 	int peers[16];    /* of the descriptors of minor N */
 	void *maps[16];
 	bool dirty; /* a command is on each ring, from nobody */

@@ -58,6 +58,73 @@ static void another_daemon_has_not_answered(void **state)
 	a_device_that_another_daemon_opens(false);
 }
 
+/* It was answered by a process that has died since, and is in removal already: an answer to ADDED would lose
+ * the writer that waits for the one to REMOVED. */
+static void a_found_one_is_answered_after_what_is_unread(void **state)
+{
+	(void)state;
+	prog.defer = true;
+	exists(1, "test/", false);
+	start();
+	assert_int_equal(prog.added, 1);
+	event(TCMU_EVENT_REMOVED, 1, "test/");
+	tcmulib_event_done(prog.dev, 0); /* the answer is there before the event is read */
+	prog.defer = false;
+	turn();
+	assert_int_equal(prog.removed, 1);
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_REMOVED, 1, 0);
+	tcmulib_close(ctx);
+}
+
+/* As that, but it could not be opened. */
+static void a_found_one_is_refused_after_what_is_unread(void **state)
+{
+	(void)state;
+	kernel.busy_opens = 1;
+	exists(1, "test/", false);
+	start();
+	assert_int_equal(prog.added, 0);
+	container_of(ctx->pending.next, struct tcmu_pending, node)->deadline = 1;
+	kernel.busy_opens = 1;
+	event(TCMU_EVENT_REMOVED, 1, "test/");
+	tcmu_events_check_deadlines(ctx, tcmu_now_ms() + 1000);
+	turn();
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_REMOVED, 1, 0);
+	tcmulib_close(ctx);
+}
+
+static void a_found_one_is_answered_at_the_end(void **state)
+{
+	(void)state;
+	prog.defer = true;
+	exists(1, "test/", false);
+	start();
+	event(TCMU_EVENT_ADDED, 2, "foreign/");
+	tcmulib_event_done(prog.dev, 0);
+	tcmulib_close(ctx);
+	assert_int_equal(kernel.reply_count, 2);
+}
+
+/* Its minor is another device's by now: that one is not opened as this one, nor is anything answered, which
+ * could be taken for the answer to another event. */
+static void a_stale_event_is_nobodys(void **state)
+{
+	(void)state;
+	start();
+	kernel.stale = 1;
+	event(TCMU_EVENT_ADDED, 1, "test/");
+	event(TCMU_EVENT_ADDED, 2, "test/");
+	turn();
+	assert_int_equal(prog.added, 1);
+	assert_false(still_open(1));
+	assert_int_equal(kernel.reply_count, 1);
+	assert_reply(0, TCMU_EVENT_ADDED, 2, 0);
+	assert_int_not_equal(ctx->rescan_at, 0);
+	tcmulib_close(ctx);
+}
+
 static void devices_found_by_the_scan(void **state)
 {
 	(void)state;
@@ -263,6 +330,10 @@ int main(void)
 		TEST(a_busy_device_is_tried_again),
 		TEST(another_daemon_has_answered),
 		TEST(another_daemon_has_not_answered),
+		TEST(a_found_one_is_answered_after_what_is_unread),
+		TEST(a_found_one_is_refused_after_what_is_unread),
+		TEST(a_found_one_is_answered_at_the_end),
+		TEST(a_stale_event_is_nobodys),
 		TEST(devices_found_by_the_scan),
 		TEST(a_found_device_is_not_looked_at_again),
 		TEST(a_found_device_has_another_config),
