@@ -13,17 +13,17 @@
 deps_build=(
 	gcc g++ make cmake pkg-config libc6-dev
 	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev liburing-dev
-	libsystemd-dev
+	libsystemd-dev zlib1g-dev libzstd-dev
 )
 deps_test=(
 	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind dbus-daemon
-	python3 procps util-linux man-db groff-base systemd
+	python3 procps util-linux man-db groff-base systemd qemu-utils
 )
 deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
 	libiscsi-bin open-iscsi iproute2 ddpt smartmontools xfsprogs btrfs-progs dbus-daemon dbus-bin
-	systemd udev dbus cmake
+	systemd udev dbus cmake qemu-utils
 )
 # The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
 deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)

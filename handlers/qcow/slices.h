@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * L2 tables in memory, in slices. Which one gives its place to another is a clock's choice: one that was used
+ * since the hand came by is spared. All on the device's thread.
+ */
+#ifndef QCOW_SLICES_H
+#define QCOW_SLICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tcmu_device;
+struct qcow_layer;
+struct qcow_slice;
+
+/* Who waits for a slice; its owner's memory. resume() may ask for slices. */
+struct qcow_waiter {
+	struct qcow_waiter *next;
+	void (*resume)(struct qcow_waiter *waiter, int err); /* 0, or -errno: it cannot be read */
+};
+
+struct qcow_slices {
+	struct tcmu_device *dev;
+	struct qcow_slice *slice; /* count of them */
+	size_t count;
+	struct qcow_slice **bucket; /* buckets of them, a power of two */
+	size_t buckets;
+	uint8_t *entries; /* all of them */
+	size_t hand;
+	struct qcow_waiter *roomless; /* those that wait because all slices are being read */
+	uint64_t reads;               /* of slices, since the start */
+};
+
+/* As many slices as have room in bytes, 16 at least. 0 or -ENOMEM. */
+int qcow_slices_init(struct qcow_slices *slices, struct tcmu_device *dev, uint64_t bytes);
+void qcow_slices_fini(struct qcow_slices *slices);
+
+/*
+ * The slice at byte off of the layer's file. 1: *entries are its bytes, valid until the next call. 0: waiter
+ * gets resume(), later; then it asks again.
+ */
+int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
+		    struct qcow_waiter *waiter, const void **entries);
+
+#endif

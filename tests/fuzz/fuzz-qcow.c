@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images that somebody has made to hurt: opened, read and closed by the qcow handler. An input is a list of
+ * pieces of a file, each its offset (4 bytes), its length (2) and its bytes, so that one of large clusters is
+ * short, too; tests/fuzz/qcow-corpus makes them of images.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/qcow/rig.h"
+
+#define FILE_MAX (8u << 20)
+#define READ_MAX (256u << 10)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t buf[READ_MAX];
+
+static void make_file(int fd, const uint8_t *data, size_t size)
+{
+	assert(!ftruncate(fd, 0));
+	while (size > 6) {
+		uint32_t off = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 |
+			       (uint32_t)data[2] << 8 | data[3];
+		size_t len = (size_t)data[4] << 8 | data[5];
+
+		data += 6;
+		size -= 6;
+		if (len > size)
+			len = size;
+		if (off > FILE_MAX)
+			off = FILE_MAX;
+		assert(pwrite(fd, data, len, (off_t)off) == (ssize_t)len);
+		data += len;
+		size -= len;
+	}
+}
+
+static void read_at(uint64_t off)
+{
+	size_t len = 512 * (1 + (size_t)rig_random(sizeof(buf) / 512));
+
+	off = off / 512 * 512;
+	if (off >= rig_size)
+		return;
+	if (len > rig_size - off)
+		len = (size_t)(rig_size - off);
+	rig_read(buf, len, off);
+}
+
+static void status_at(uint64_t off)
+{
+	struct tcmur_extent extents[4] = { 0 };
+	struct rig_cmd *rc = rig_begin();
+	uint64_t len = rig_size - off, sum = 0;
+
+	rig_returned(rc, rig_handler->lba_status(rig_dev, &rc->pub, off, len, extents, 4));
+	if (rig_finish(rc) != TCMU_STS_OK)
+		return;
+	for (size_t i = 0; i < 4; i++)
+		sum += extents[i].len;
+	assert(sum && sum <= len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+	static char config[64];
+
+	if (fd < 0) {
+		fd = memfd_create("image", MFD_CLOEXEC);
+		assert(fd >= 0);
+		snprintf(config, sizeof(config), "qcow//proc/self/fd/%d;ro;cache=64K", fd);
+	}
+	make_file(fd, data, size);
+	rig_seed(size);
+	rig_fail_in = 0;
+	if (rig_open(config, 0)) {
+		assert(*rig_error);
+		return 0;
+	}
+	read_at(0);
+	read_at(rig_size / 2);
+	read_at(rig_size - 512);
+	read_at(rig_random(rig_size));
+	status_at(0);
+	if (size % 4 == 0)
+		rig_fail_in = 1 + (unsigned int)rig_random(4);
+	read_at(0);
+	rig_close();
+	return 0;
+}
