@@ -311,6 +311,15 @@ static int parse_v2(const uint8_t *buf, size_t len, uint64_t file_size, struct q
 	return ret ? ret : check_tables(h, file_size, reason);
 }
 
+size_t qcow_header_bytes(const uint8_t *buf, size_t len)
+{
+	uint32_t bits = len < 24 ? 0 : get_be32(buf + 20);
+
+	if (bits < 12 || bits > 21 || get_be32(buf) != MAGIC || get_be32(buf + 4) < 2)
+		return QCOW_HEADER_LEAST;
+	return (size_t)1 << bits;
+}
+
 int qcow_header_parse(const uint8_t *buf, size_t len, uint64_t file_size, struct qcow_header *h,
 		      char **reason)
 {

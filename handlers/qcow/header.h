@@ -60,9 +60,14 @@ static inline uint32_t qcow_l2_entry_bytes(const struct qcow_header *h)
 	return qcow_has_subclusters(h) ? 16 : 8;
 }
 
+/* The first bytes of a file, at least QCOW_HEADER_LEAST of them or all that there are, say how many of it
+ * qcow_header_parse() wants: up to a cluster, QCOW_CLUSTER_MAX at most. */
+#define QCOW_HEADER_LEAST 4096
+size_t qcow_header_bytes(const uint8_t *buf, size_t len);
+
 /*
- * Takes apart the first len bytes of a file of file_size bytes; len is file_size, or at least
- * QCOW_CLUSTER_MAX. 0: every field is inside the limits of this program and, where it points to a table of
+ * Takes apart the first len bytes of a file of file_size bytes; len is what qcow_header_bytes() says, or
+ * file_size where that is less. 0: every field is inside the limits of this program and, where it points to a table of
  * clusters, aligned and inside the file. -errno with *reason, a malloc'ed sentence (NULL: no memory);
  * -EMEDIUMTYPE: it is not an image at all.
  */

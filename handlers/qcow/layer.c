@@ -139,13 +139,22 @@ int qcow_layer_read_l1(struct qcow_layer *layer, uint64_t offset, uint32_t entri
 	return 0;
 }
 
+static size_t at_most(size_t len, uint64_t size)
+{
+	return len < size ? len : (size_t)size;
+}
+
 static int read_header(struct qcow_layer *layer, char **reason)
 {
-	size_t len = layer->file_size < QCOW_CLUSTER_MAX ? (size_t)layer->file_size
-							 : QCOW_CLUSTER_MAX;
-	uint8_t *buf = malloc(len ? len : 1);
-	int ret = buf ? qcow_pread(layer->fd, buf, len, 0) : -ENOMEM;
+	size_t len = at_most(QCOW_HEADER_LEAST, layer->file_size);
+	uint8_t least[QCOW_HEADER_LEAST], *buf = NULL;
+	int ret = qcow_pread(layer->fd, least, len, 0);
 
+	if (!ret) {
+		len = at_most(qcow_header_bytes(least, len), layer->file_size);
+		buf = malloc(len ? len : 1);
+		ret = buf ? qcow_pread(layer->fd, buf, len, 0) : -ENOMEM;
+	}
 	if (ret && ret != -ENOMEM)
 		ret = qcow_refuse(reason, -ret, "its header cannot be read: %s", strerror(-ret));
 	if (!ret)

@@ -13,7 +13,7 @@
 
 #include "tests/unit/qcow/rig.h"
 
-#define FILE_MAX (8u << 20)
+#define FILE_MAX (1u << 20)
 #define READ_MAX (256u << 10)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
