@@ -71,12 +71,15 @@ class Matrix:
     def wanted(self, name):
         return not self.only or self.only in name
 
-    def compare(self, name, image, fmt="qcow2", options="", convert=()):
-        """What we read of it is what qemu-img reads."""
+    def compare(self, name, image, fmt="qcow2", options="", convert=(), size=0):
+        """What we read of it is what qemu-img reads, of a snapshot the first size bytes:
+        for qemu-img it has the size that the disk has now, for us that of then."""
         twin = self.path("twin.raw")
         source = [] if convert else ["-f", fmt]
         run("qemu-img", "convert", *source, *convert, "-O", "raw", image, twin,
             cwd=self.dir)
+        if size:
+            os.truncate(twin, size)
         seed = str(self.rnd.randrange(1 << 30))
         done = subprocess.run([self.reader, f"qcow/{image};ro{options}", seed, twin],
                               capture_output=True, text=True)
@@ -91,13 +94,12 @@ class Matrix:
             argv += ["-o", options]
         run(*argv, *backing, image, *([str(size)] if size else []), cwd=self.dir)
 
-    def simple(self, name, options, size=24 * MIB, fmt="qcow2", **kind):
+    def simple(self, name, options, size=6 * MIB, fmt="qcow2", **kind):
         if not self.wanted(name):
             return
         image = self.path("a.qcow2")
         self.make(image, size, options, fmt)
-        self.compare(name + ", empty", image, fmt)
-        io(image, fmt, life(self.rnd, size, 60, **kind))
+        io(image, fmt, life(self.rnd, size, 40, **kind))
         self.compare(name, image, fmt)
         for file in os.listdir(self.dir):
             os.unlink(self.path(file))
@@ -126,7 +128,7 @@ class Matrix:
         self.simple("version 1", "", fmt="qcow", zeros=False)
         self.simple("version 1, deflate", "", fmt="qcow", zeros=False, compressed=4096)
         self.simple("no multiple of a cluster", "", size=5 * MIB + 512 * 77)
-        self.simple("4 GiB", "", size=4096 * MIB)
+        self.simple("1 GiB", "", size=1024 * MIB)
 
     def compressed(self):
         base = self.path("base.raw")
@@ -175,12 +177,12 @@ class Matrix:
             if fmt != "raw":
                 self.compare(f"chain of {i + 1}", name)
         deep, fmt = names[-1]
-        for i in range(40):
+        for i in range(20):
             name = self.path(f"deep{i}")
             self.make(name, 0, "", "qcow2", ("-b", deep, "-F", fmt))
             io(name, "qcow2", life(self.rnd, size, 3))
             deep, fmt = name, "qcow2"
-        self.compare("chain of 46", deep, options=";cache=64K")
+        self.compare("chain of 26", deep, options=";cache=64K")
 
     def snapshots(self):
         for options in "", "extended_l2=on", "compat=0.10", "refcount_bits=64":
@@ -199,7 +201,8 @@ class Matrix:
             self.compare("snapshot, active", image)
             for i in range(4):
                 self.compare(f"snapshot {i} {options}", image, options=f";snapshot=one {i}",
-                             convert=("-l", f"snapshot.name=one {i}"))
+                             convert=("-l", f"snapshot.name=one {i}"),
+                             size=16 * MIB if i < 3 else size)
             self.refused(f"qcow/{image};ro;snapshot=none", "no snapshot 'none'")
             os.unlink(image)
 
