@@ -14,6 +14,7 @@ need_daemon
 modprobe dm-log-writes || skip "this kernel has no dm-log-writes"
 
 size=$((8 << 20))
+wanted=8 # power cuts
 helper=/usr/bin/python3\ $TCMU_SRC/tests/vm/durability.py
 mkdir -p /mnt/under /mnt/cut
 
@@ -80,12 +81,12 @@ for option in '' ';direct'; do
 	start_daemon
 	lun_create durable "file//mnt/under/lun.img$option" "$size"
 	lun_attach durable
-	$helper write "$DISK" "$size" /mnt/data/journal logged 12
+	$helper write "$DISK" "$size" /mnt/data/journal logged "$wanted"
 	lun_detach durable
 	lun_delete durable
 	stop_daemon
 	lower_disk_off
 	cut_log
-	assert_eq "power cuts" "$cuts" 12
+	assert_eq "power cuts" "$cuts" "$wanted"
 	assert_eq "power cuts that lost acknowledged data" "$lossy" 0
 done

@@ -16,7 +16,7 @@ for program in "$foreign" "$consumer"; do
 	[ -x "$program" ] || skip "$program is not built"
 done
 load_modules
-slow=14 # longer than our daemon looks on, where it is alone
+slow=10 # longer than our daemon looks on, where it is alone
 
 "$foreign" slow "$slow" >"$TCMU_RESULTS/62-foreign.out" 2>&1 </dev/null &
 foreign_pid=$!
