@@ -235,7 +235,7 @@ conformance_units()
 	# The suite's GetLBAStatus.UnmapSingle is for physical blocks of one logical one: it
 	# asks for the status of block n + 1 and expects that of n + LBPPB.
 	conformance_lun plain ";phys=512" "$size"
-	# For LBPPB of 2 and more it has other tests (see 81-conformance-4096.sh, too).
+	# For LBPPB of 2 and more it has other tests (see long/81-conformance-4096.sh, too).
 	conformance_lun physical ";phys=4096" "$size" \
 		SCSI.WriteSame10.UnmapUnaligned,SCSI.WriteSame16.UnmapUnaligned,SCSI.WriteSame10.InvalidDataOutSize,SCSI.WriteSame16.InvalidDataOutSize,SCSI.CompareAndWrite.InvalidDataOutSize
 	# A sanitize operation that is still under way after four seconds at 200 MiB/s, and
