@@ -103,6 +103,7 @@ static void a_found_one_is_answered_at_the_end(void **state)
 	start();
 	event(TCMU_EVENT_ADDED, 2, "foreign/");
 	tcmulib_event_done(prog.dev, 0);
+	prog.defer = false;
 	tcmulib_close(ctx);
 	assert_int_equal(kernel.reply_count, 2);
 }
