@@ -19,9 +19,9 @@ int tcmu_aside_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
 void tcmu_aside_begin(const char *name);
 
 /*
- * fn(), one of those of lib/configfs.h, with a copy of path and of buf, which is copied back. Any thread; waits for it, but where *over (NULL:
- * never) becomes true, as that of a device that the kernel has removed: -ENODEV then, and what fn() comes to
- * is lost. root is a constant.
+ * fn(), one of those of lib/configfs.h, with a copy of path and of buf, which is copied back. Any thread;
+ * waits for it, but where *over (NULL: never) becomes true, as that of a device that the kernel has removed:
+ * -ENODEV then, and what fn() comes to is lost. root is a constant.
  */
 ssize_t tcmu_aside(ssize_t (*fn)(const char *root, const char *path, char *buf, size_t size),
 		   const char *root, const char *path, char *buf, size_t size, const bool *over);
