@@ -48,7 +48,8 @@ static int read_entry(const struct qcow_layer *layer, uint64_t *off, struct entr
 	entry->size = layer->header.size;
 	if (entry->extra_bytes >= EXTRA_SIZE_AT + sizeof(size)) {
 		ret = qcow_pread(layer->fd, size, sizeof(size), at + EXTRA_SIZE_AT);
-		entry->size = get_be64(size);
+		if (!ret)
+			entry->size = get_be64(size);
 	}
 	at += entry->extra_bytes;
 	if (!ret)
