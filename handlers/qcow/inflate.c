@@ -2,32 +2,12 @@
 /* Compressed clusters. On workers. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "qcow.h"
 
 /* There are no zlib headers around it, and the window may be smaller. */
 #define RAW_DEFLATE (-MAX_WBITS)
-
-/* What the file has of it: the last sector may not be there. */
-static ssize_t read_some(int fd, uint8_t *buf, size_t len, uint64_t off)
-{
-	size_t have = 0;
-
-	while (have < len) {
-		ssize_t n = pread(fd, buf + have, len - have, (off_t)(off + have));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
 
 static int inflate_raw(const uint8_t *in, size_t in_len, uint8_t *out, size_t out_len)
 {
@@ -61,7 +41,8 @@ int64_t qcow_work_inflate(const struct qcow_layer *layer, const struct qcow_plac
 
 	if (!in)
 		return -ENOMEM;
-	n = read_some(layer->fd, in, place->compressed_len, place->off);
+	/* The last sector may not be there. */
+	n = qcow_pread_some(layer->fd, in, place->compressed_len, place->off);
 	if (n < 0)
 		ret = (int)n;
 	else if (layer->header.compression == QCOW_ZSTD)

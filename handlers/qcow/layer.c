@@ -12,9 +12,11 @@
 #include "bytes.h"
 #include "refuse.h"
 
-int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
+ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off)
 {
-	for (size_t have = 0; have < len;) {
+	size_t have = 0;
+
+	while (have < len) {
 		ssize_t n = pread(fd, (char *)buf + have, len - have, (off_t)(off + have));
 
 		if (n < 0 && errno == EINTR)
@@ -22,10 +24,19 @@ int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			return -ENODATA;
+			break;
 		have += (size_t)n;
 	}
-	return 0;
+	return (ssize_t)have;
+}
+
+int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
+{
+	ssize_t n = qcow_pread_some(fd, buf, len, off);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -ENODATA;
 }
 
 /* ---- a file ---- */

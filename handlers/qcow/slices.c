@@ -144,7 +144,6 @@ static void start_read(struct qcow_slices *slices, struct qcow_slice *slice,
 	slice->iov.iov_base = slices->entries + (size_t)(slice - slices->slice) * SLICE_BYTES;
 	slice->iov.iov_len = qcow_slice_bytes(&layer->header);
 	slice->reading = true;
-	slices->reads++;
 	tcmur_io_readv(slices->dev, &slice->io, layer->fd, &slice->iov, 1, (off_t)off);
 }
 

@@ -29,7 +29,6 @@ struct qcow_slices {
 	uint8_t *entries; /* all of them */
 	size_t hand;
 	struct qcow_waiter *roomless; /* those that wait because all slices are being read */
-	uint64_t reads;               /* of slices, since the start */
 };
 
 /* As many slices as have room in bytes, 16 at least. 0 or -ENOMEM. */

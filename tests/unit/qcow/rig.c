@@ -89,12 +89,6 @@ void *tcmur_cmd_priv(struct tcmur_cmd *cmd)
 	return ((struct rig_cmd *)cmd)->priv;
 }
 
-bool tcmur_cmd_fua(struct tcmur_cmd *cmd)
-{
-	(void)cmd;
-	return false;
-}
-
 void tcmur_cmd_set_error_offset(struct tcmur_cmd *cmd, uint64_t off)
 {
 	struct rig_cmd *rc = (struct rig_cmd *)cmd;
