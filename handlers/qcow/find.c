@@ -4,15 +4,20 @@
 
 #include "qcow.h"
 
-static int say_corrupt(struct qcow_cmd *qc, struct qcow_layer *layer, const char *what)
+int qcow_say_damaged(struct qcow_lun *lun, struct qcow_layer *layer, uint64_t pos, const char *what)
 {
 	if (!layer->corrupt_said)
-		tcmu_dev_err(qc->lun->dev,
+		tcmu_dev_err(lun->dev,
 			     "'%s' is damaged: for byte %llu of the disk it has %s; check it with "
 			     "qemu-img check (said once for this file)",
-			     layer->path, (unsigned long long)qc->pos, what);
+			     layer->path, (unsigned long long)pos, what);
 	layer->corrupt_said = true;
 	return -EUCLEAN;
+}
+
+static int say_corrupt(struct qcow_cmd *qc, struct qcow_layer *layer, const char *what)
+{
+	return qcow_say_damaged(qc->lun, layer, qc->pos, what);
 }
 
 /* As qcow_find(), in an image. */
@@ -23,7 +28,7 @@ static int look_in(struct qcow_cmd *qc, struct qcow_layer *layer)
 	uint64_t span = qcow_slice_span(h);
 	uint64_t table = qcow_l2_table(h, layer->l1[qc->pos >> l1_shift]);
 	uint64_t in_table = qc->pos & ((1ull << l1_shift) - 1);
-	const void *entries;
+	struct qcow_slice *slice;
 	const char *wrong;
 	uint64_t off;
 
@@ -39,11 +44,11 @@ static int look_in(struct qcow_cmd *qc, struct qcow_layer *layer)
 	off = table + in_table / span * qcow_slice_bytes(h);
 	if (off >= layer->file_size)
 		return say_corrupt(qc, layer, "an L2 table behind the end of the file");
-	if (!qcow_slices_get(&qc->lun->slices, layer, off, &qc->waiter, &entries))
+	if (!qcow_slices_get(&qc->lun->slices, layer, off, &qc->waiter, &slice))
 		return 0;
 	if (qc->len > span - qc->pos % span)
 		qc->len = span - qc->pos % span;
-	wrong = qcow_map(h, entries, qc->pos % span, qc->len, &qc->place);
+	wrong = qcow_map(h, slice->iov.iov_base, qc->pos % span, qc->len, &qc->place);
 	return wrong ? say_corrupt(qc, layer, wrong) : 1;
 }
 

@@ -27,6 +27,14 @@ enum qcow_compression {
 #define QCOW_INCOMPAT_COMPRESSION (1ull << 3)
 #define QCOW_INCOMPAT_EXTENDED_L2 (1ull << 4)
 
+/* autoclear_features that are understood, and kept when the image is written to */
+#define QCOW_AUTOCLEAR_RAW_DATA (1ull << 1)
+
+/* Bytes of the header's fields. */
+#define QCOW_SIZE_AT      24
+#define QCOW_INCOMPAT_AT  72
+#define QCOW_AUTOCLEAR_AT 88
+
 struct qcow_header {
 	uint32_t version;      /* 1, 2 or 3 */
 	uint32_t cluster_bits; /* a cluster has 1 << this many bytes */

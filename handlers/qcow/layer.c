@@ -43,7 +43,7 @@ int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
 
 /* The name may come out of an image that somebody else has made: what it names is looked at before it is
  * opened, for to open a device or a FIFO can do something by itself. */
-static int open_file(const char *path, struct stat *st, char **reason)
+static int open_file(const char *path, bool write, struct stat *st, char **reason)
 {
 	char again[48];
 	int place = open(path, O_PATH | O_CLOEXEC);
@@ -58,7 +58,7 @@ static int open_file(const char *path, struct stat *st, char **reason)
 	}
 	if (!err) {
 		snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
-		fd = open(again, O_RDONLY | O_CLOEXEC);
+		fd = open(again, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 		if (fd < 0)
 			err = errno;
 	}
@@ -69,15 +69,16 @@ static int open_file(const char *path, struct stat *st, char **reason)
 	return fd;
 }
 
-static int file_open(const char *path, bool lock, struct stat *st, uint64_t *size, char **reason)
+static int file_open(const char *path, enum qcow_use use, struct stat *st, uint64_t *size,
+		     char **reason)
 {
-	int fd = open_file(path, st, reason);
+	int fd = open_file(path, use == QCOW_WRITE, st, reason);
 	off_t end;
 	int ret;
 
 	if (fd < 0)
 		return fd;
-	ret = lock ? qcow_lock_reader(fd, path, reason) : 0;
+	ret = use == QCOW_LOOK ? 0 : qcow_lock(fd, use, path, reason);
 	if (!ret) {
 		end = lseek(fd, 0, SEEK_END);
 		if (end < 0)
@@ -174,7 +175,7 @@ static int read_header(struct qcow_layer *layer, char **reason)
 	return ret;
 }
 
-static int open_data_file(struct qcow_layer *layer, bool lock, char **reason)
+static int open_data_file(struct qcow_layer *layer, enum qcow_use use, char **reason)
 {
 	struct stat st;
 	uint64_t size;
@@ -190,7 +191,7 @@ static int open_data_file(struct qcow_layer *layer, bool lock, char **reason)
 	ret = resolve_name(layer, "data file", layer->header.data_file, &path, reason);
 	if (ret)
 		return ret;
-	ret = file_open(path, lock, &st, &size, reason);
+	ret = file_open(path, use, &st, &size, reason);
 	if (ret >= 0) {
 		layer->data_fd = ret;
 		ret = 0;
@@ -199,12 +200,13 @@ static int open_data_file(struct qcow_layer *layer, bool lock, char **reason)
 	return ret;
 }
 
-static int open_image(struct qcow_layer *layer, const char *snapshot, bool lock, char **reason)
+static int open_image(struct qcow_layer *layer, const char *snapshot, enum qcow_use use,
+		      char **reason)
 {
 	int ret = read_header(layer, reason);
 
 	if (!ret)
-		ret = open_data_file(layer, lock, reason);
+		ret = open_data_file(layer, use, reason);
 	if (ret)
 		return ret;
 	layer->size = layer->header.size;
@@ -239,7 +241,7 @@ void qcow_layers_close(struct qcow_layer *top)
 
 /* path becomes the layer's. The reasons name it. */
 static struct qcow_layer *layer_open(char *path, const char *format, const char *snapshot,
-				     bool lock, int *err, char **reason)
+				     enum qcow_use use, int *err, char **reason)
 {
 	struct qcow_layer *layer = calloc(1, sizeof(*layer));
 	struct stat st;
@@ -253,13 +255,14 @@ static struct qcow_layer *layer_open(char *path, const char *format, const char 
 	layer->path = path;
 	layer->data_fd = -1;
 	layer->raw = !strcmp(format, "raw");
-	ret = layer->fd = file_open(path, lock, &st, &layer->file_size, reason);
+	ret = layer->fd = file_open(path, use, &st, &layer->file_size, reason);
 	if (ret >= 0) {
 		layer->data_fd = layer->fd;
+		layer->block_dev = S_ISBLK(st.st_mode);
 		layer->fs = st.st_dev;
 		layer->node = st.st_ino;
 		layer->size = layer->file_size;
-		ret = layer->raw ? 0 : open_image(layer, snapshot, lock, reason);
+		ret = layer->raw ? 0 : open_image(layer, snapshot, use, reason);
 		if (ret && *reason)
 			qcow_refuse(reason, 0, "'%s': %s", path, *reason);
 	}
@@ -311,15 +314,15 @@ static int check_loop(const struct qcow_layer *top, const struct qcow_layer *lay
 				     QCOW_LAYERS_MAX);
 }
 
-struct qcow_layer *qcow_layers_open(const char *path, const char *snapshot, bool lock, int *err,
-				    char **reason)
+struct qcow_layer *qcow_layers_open(const char *path, const char *snapshot, enum qcow_use use,
+				    int *err, char **reason)
 {
 	char *next = strdup(path);
 	struct qcow_layer *top, *layer;
 
 	*reason = NULL;
 	*err = -ENOMEM;
-	top = layer = next ? layer_open(next, "qcow2", snapshot, lock, err, reason) : NULL;
+	top = layer = next ? layer_open(next, "qcow2", snapshot, use, err, reason) : NULL;
 	while (layer) {
 		*err = find_backing(layer, &next, reason);
 		if (*err < 0 && *reason)
@@ -328,8 +331,8 @@ struct qcow_layer *qcow_layers_open(const char *path, const char *snapshot, bool
 			return top;
 		if (*err < 0)
 			break;
-		layer->backing = layer_open(next, layer->header.backing_format, NULL, lock, err,
-					    reason);
+		layer->backing = layer_open(next, layer->header.backing_format, NULL,
+					    use == QCOW_WRITE ? QCOW_READ : use, err, reason);
 		layer = layer->backing;
 		if (layer) {
 			*err = check_loop(top, layer, reason);

@@ -14,12 +14,20 @@
 
 #define QCOW_LAYERS_MAX 256
 
+/* What is wanted of an image. */
+enum qcow_use {
+	QCOW_LOOK,  /* no more than to see whether it could be used */
+	QCOW_READ,  /* others may read it, too */
+	QCOW_WRITE, /* nobody else has it; what it is backed by is read */
+};
+
 struct qcow_layer {
 	struct qcow_layer *backing; /* NULL: what is not in this one reads as zeros */
 	char *path;
 	int fd;
 	int data_fd; /* where its clusters are: fd, or the data file's */
-	bool raw;    /* no image: bytes are where they are */
+	bool block_dev;
+	bool raw; /* no image: bytes are where they are */
 	dev_t fs;
 	ino_t node;
 	uint64_t file_size;
@@ -31,11 +39,11 @@ struct qcow_layer {
 };
 
 /*
- * Opens the image at path with all that is behind it. snapshot: NULL, or the name or ID of one in it. lock:
- * against writers. May block. NULL with *err = -errno and *reason, a malloc'ed sentence (NULL: no memory).
+ * Opens the image at path with all that is behind it, locked. snapshot: NULL, or the name or ID of one in it.
+ * May block. NULL with *err = -errno and *reason, a malloc'ed sentence (NULL: no memory).
  */
-struct qcow_layer *qcow_layers_open(const char *path, const char *snapshot, bool lock, int *err,
-				    char **reason);
+struct qcow_layer *qcow_layers_open(const char *path, const char *snapshot, enum qcow_use use,
+				    int *err, char **reason);
 void qcow_layers_close(struct qcow_layer *top); /* also NULL */
 
 /* ---- snapshot.c ---- */
@@ -54,10 +62,10 @@ int qcow_pread(int fd, void *buf, size_t len, uint64_t off);
 /* ---- lock.c ---- */
 
 /*
- * Locks a file that is open for reading as QEMU does: byte locks of the open file description, by which QEMU,
- * qemu-img and this handler tell each other what they do with it. And flock(2), by which the file handler
- * does. A process that is just ending is waited for. 0 or -errno with *reason.
+ * Locks a file as QEMU does: byte locks of the open file description, by which QEMU, qemu-img and this handler
+ * tell each other what they do with it. And flock(2), by which the file handler does. A process that is just
+ * ending is waited for. 0 or -errno with *reason.
  */
-int qcow_lock_reader(int fd, const char *path, char **reason);
+int qcow_lock(int fd, enum qcow_use use, const char *path, char **reason);
 
 #endif

@@ -51,45 +51,53 @@ static int look(int fd, off_t at)
 	return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
 }
 
-/* Reads it, and wants nobody to write to it or to resize it. */
-static int try_reader(int fd)
+/* Reads it, or writes to it and makes it larger, and wants nobody else to write to it or to resize it. */
+static int try_lock(int fd, bool write)
 {
 	int ret = take(fd, USED_AT + USE_READ);
 
+	if (!ret && write)
+		ret = take(fd, USED_AT + USE_WRITE);
+	if (!ret && write)
+		ret = take(fd, USED_AT + USE_RESIZE);
 	if (!ret)
 		ret = take(fd, UNSHARED_AT + USE_WRITE);
 	if (!ret)
 		ret = take(fd, UNSHARED_AT + USE_RESIZE);
 	if (!ret)
 		ret = look(fd, UNSHARED_AT + USE_READ);
+	if (!ret && write)
+		ret = look(fd, UNSHARED_AT + USE_WRITE);
+	if (!ret && write)
+		ret = look(fd, UNSHARED_AT + USE_RESIZE);
 	if (!ret)
 		ret = look(fd, USED_AT + USE_WRITE);
 	if (!ret)
 		ret = look(fd, USED_AT + USE_RESIZE);
-	if (!ret && flock(fd, LOCK_SH | LOCK_NB))
+	if (!ret && flock(fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB))
 		ret = errno == EWOULDBLOCK ? -EAGAIN : -errno;
 	if (ret)
 		release_all(fd);
 	return ret;
 }
 
-int qcow_lock_reader(int fd, const char *path, char **reason)
+int qcow_lock(int fd, enum qcow_use use, const char *path, char **reason)
 {
 	const struct timespec wait = { .tv_nsec = BUSY_WAIT_MS * 1000000L };
 	unsigned int waited_ms = 0;
 	int ret;
 
-	while ((ret = try_reader(fd)) == -EAGAIN && waited_ms < BUSY_GIVE_UP_MS) {
+	while ((ret = try_lock(fd, use == QCOW_WRITE)) == -EAGAIN && waited_ms < BUSY_GIVE_UP_MS) {
 		nanosleep(&wait, NULL);
 		waited_ms += BUSY_WAIT_MS;
 	}
 	if (ret == -EAGAIN)
 		return qcow_refuse(
 			reason, EBUSY,
-			"'%s' is being written to by another process (QEMU, qemu-img, or "
-			"another logical unit), for more than %d s now; 'lslocks' or "
-			"'fuser -v' tells by which",
-			path, BUSY_GIVE_UP_MS / 1000);
+			"'%s' is being %s by another process (QEMU, qemu-img, or another "
+			"logical unit), for more than %d s now; 'lslocks' or 'fuser -v' tells "
+			"by which",
+			path, use == QCOW_WRITE ? "used" : "written to", BUSY_GIVE_UP_MS / 1000);
 	if (ret)
 		return qcow_refuse(reason, -ret, "'%s' cannot be locked: %s", path, strerror(-ret));
 	return 0;

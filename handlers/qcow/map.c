@@ -19,11 +19,22 @@ uint64_t qcow_l2_table(const struct qcow_header *h, uint64_t l1_entry)
 	return h->version == 1 ? l1_entry : l1_entry & OFFSET_MASK;
 }
 
+bool qcow_l2_table_own(const struct qcow_header *h, uint64_t l1_entry)
+{
+	return h->version == 1 || l1_entry & COPIED;
+}
+
+uint64_t qcow_l1_entry(const struct qcow_header *h, uint64_t table)
+{
+	return h->version == 1 ? table : table | COPIED;
+}
+
 /* ---- one entry -------------------------------------------------------------------------------- */
 
 struct unit {
 	enum qcow_where where;
 	bool stored;
+	bool own;
 	uint64_t off;   /* of the cluster, or of the compressed one */
 	uint32_t bytes; /* compressed */
 };
@@ -51,6 +62,7 @@ static const char *unit_v1(const struct qcow_header *h, uint64_t entry, struct u
 		return unit->bytes ? NULL : "a compressed cluster of 0 bytes";
 	}
 	unit->off = entry;
+	unit->stored = unit->own = entry;
 	unit->where = entry ? QCOW_DATA : QCOW_ELSEWHERE;
 	return NULL;
 }
@@ -61,6 +73,7 @@ static const char *standard(const struct qcow_header *h, uint64_t entry, struct 
 	bool data_file = h->incompatible_features & QCOW_INCOMPAT_DATA_FILE;
 
 	unit->off = entry & OFFSET_MASK;
+	unit->own = entry & COPIED;
 	/* In a data file the first cluster is at byte 0. */
 	unit->stored = unit->off || (data_file && (entry & COPIED));
 	return unit->off & ((1ull << h->cluster_bits) - 1)
@@ -145,9 +158,9 @@ static bool goes_on(const struct qcow_place *place, const struct unit *next)
 {
 	if (next->where != place->where || next->where == QCOW_COMPRESSED)
 		return false;
-	if (next->where == QCOW_ZEROS)
-		return next->stored == place->stored;
-	return next->where != QCOW_DATA || next->off == place->off + place->len;
+	if (next->stored != place->stored)
+		return false;
+	return !next->stored || (next->own == place->own && next->off == place->off + place->len);
 }
 
 const char *qcow_map(const struct qcow_header *h, const void *entries, uint64_t off, uint64_t len,
@@ -167,15 +180,13 @@ const char *qcow_map(const struct qcow_header *h, const void *entries, uint64_t 
 		.where = unit.where,
 		.len = rest,
 		.stored = unit.stored,
+		.own = unit.own,
 		.off = unit.off,
 		.compressed_len = unit.bytes,
 		.skip = (uint32_t)start,
 	};
-	if (unit.where == QCOW_DATA) {
-		uint32_t bits = h->cluster_bits - (qcow_has_subclusters(h) ? 5 : 0);
-
-		place->off += off & ((1ull << bits) - 1);
-	}
+	if (unit.where != QCOW_COMPRESSED && unit.stored)
+		place->off += off & (qcow_unit_bytes(h) - 1);
 	while (off + place->len < end) {
 		if (unit_at(h, entries, off + place->len, &unit) || !goes_on(place, &unit))
 			break; /* what is wrong there is said when it is asked for */
@@ -184,4 +195,83 @@ const char *qcow_map(const struct qcow_header *h, const void *entries, uint64_t 
 	if (place->len > len)
 		place->len = len;
 	return NULL;
+}
+
+/* ---- changes ---------------------------------------------------------------------------------- */
+
+static uint8_t *entry_at(const struct qcow_header *h, void *entries, uint64_t off)
+{
+	return (uint8_t *)entries + (off >> h->cluster_bits) * qcow_l2_entry_bytes(h);
+}
+
+/* The subclusters of these bytes of a cluster, as bits. */
+static uint32_t subclusters(const struct qcow_header *h, uint64_t from, uint64_t to)
+{
+	uint32_t bits = h->cluster_bits - 5;
+	uint64_t first = from >> bits, end = (to + (1ull << bits) - 1) >> bits;
+
+	return (uint32_t)(((1ull << end) - 1) & ~((1ull << first) - 1));
+}
+
+bool qcow_map_reference(const struct qcow_header *h, const void *entries, size_t n, uint64_t *off,
+			uint64_t *len)
+{
+	struct unit unit;
+
+	if (unit_at(h, entries, (uint64_t)n << h->cluster_bits, &unit))
+		return false; /* what is wrong is not made worse */
+	*off = unit.off;
+	*len = unit.where == QCOW_COMPRESSED ? unit.bytes : 1ull << h->cluster_bits;
+	return unit.where == QCOW_COMPRESSED || unit.stored;
+}
+
+static void set_bitmap(const struct qcow_header *h, uint8_t *entry, uint64_t from, uint64_t to,
+		       bool zeros)
+{
+	uint64_t bitmap = get_be64(entry + 8);
+	uint64_t allocated = (uint32_t)bitmap, zero = bitmap >> SUBCLUSTERS;
+	uint64_t touched = subclusters(h, from, to);
+
+	if (zeros) {
+		zero |= touched;
+		allocated &= ~touched;
+	} else {
+		zero &= ~touched;
+		allocated |= touched;
+	}
+	put_be64(entry + 8, zero << SUBCLUSTERS | allocated);
+}
+
+void qcow_map_set_data(const struct qcow_header *h, void *entries, uint64_t off, uint64_t len,
+		       uint64_t host, bool moved, bool whole)
+{
+	uint64_t cluster = 1ull << h->cluster_bits, end = off + len;
+
+	for (uint64_t at = off & ~(cluster - 1); at < end; at += cluster, host += cluster) {
+		uint8_t *entry = entry_at(h, entries, at);
+		uint64_t from = off > at ? off - at : 0,
+			 to = end - at < cluster ? end - at : cluster;
+
+		if (moved && get_be64(entry) & COMPRESSED && qcow_has_subclusters(h))
+			put_be64(entry + 8, 0);
+		put_be64(entry, h->version == 1 ? host : host | COPIED);
+		if (qcow_has_subclusters(h))
+			set_bitmap(h, entry, whole ? 0 : from, whole ? cluster : to, false);
+	}
+}
+
+void qcow_map_set_zeros(const struct qcow_header *h, void *entries, uint64_t off, uint64_t len)
+{
+	uint64_t cluster = 1ull << h->cluster_bits, end = off + len;
+
+	for (uint64_t at = off & ~(cluster - 1); at < end; at += cluster) {
+		uint8_t *entry = entry_at(h, entries, at);
+		uint64_t from = off > at ? off - at : 0,
+			 to = end - at < cluster ? end - at : cluster;
+
+		if (from == 0 && to == cluster)
+			put_be64(entry, h->version < 3 || qcow_has_subclusters(h) ? 0 : ZERO);
+		if (qcow_has_subclusters(h))
+			set_bitmap(h, entry, from, to, true);
+	}
 }

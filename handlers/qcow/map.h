@@ -20,8 +20,9 @@ enum qcow_where {
 struct qcow_place {
 	enum qcow_where where;
 	uint64_t len; /* bytes, of the disk */
-	bool stored;  /* QCOW_ZEROS: clusters are reserved for them */
-	uint64_t off; /* byte of the data file (QCOW_DATA), of the image (QCOW_COMPRESSED) */
+	bool stored;  /* there are clusters for them, also if they read as zeros or are elsewhere */
+	bool own;     /* and nothing else refers to these */
+	uint64_t off; /* stored: byte of the data file; QCOW_COMPRESSED: of the image */
 	/* QCOW_COMPRESSED: the cluster is in so many bytes at most, and begins so many bytes before the
 	 * place does. */
 	uint32_t compressed_len;
@@ -52,5 +53,31 @@ const char *qcow_map(const struct qcow_header *h, const void *entries, uint64_t 
 
 /* The L2 table that an entry of the L1 table points to; 0: there is none. */
 uint64_t qcow_l2_table(const struct qcow_header *h, uint64_t l1_entry);
+/* Does nothing else refer to it? */
+bool qcow_l2_table_own(const struct qcow_header *h, uint64_t l1_entry);
+/* The entry for a table of which that is so. */
+uint64_t qcow_l1_entry(const struct qcow_header *h, uint64_t table);
+
+/* ---- changes; off and len as in qcow_map() ---- */
+
+/* Which bytes of the image, or of the data file, the nth entry refers to. False: none. */
+bool qcow_map_reference(const struct qcow_header *h, const void *entries, size_t n, uint64_t *off,
+			uint64_t *len);
+/*
+ * The bytes are data now, in clusters of which the first one is at host and that are nobody else's. moved: they are
+ * other ones than before. whole: with them all the rest of these clusters. The units (clusters or subclusters)
+ * that are touched are all data.
+ */
+void qcow_map_set_data(const struct qcow_header *h, void *entries, uint64_t off, uint64_t len,
+		       uint64_t host, bool moved, bool whole);
+/* They are zeros now, and whole clusters refer to nothing. Whole units; in versions 1 and 2 zeros are what is
+ * nowhere. */
+void qcow_map_set_zeros(const struct qcow_header *h, void *entries, uint64_t off, uint64_t len);
+
+/* Bytes of a unit: what an entry has one state for. */
+static inline uint64_t qcow_unit_bytes(const struct qcow_header *h)
+{
+	return 1ull << (h->cluster_bits - (qcow_has_subclusters(h) ? 5 : 0));
+}
 
 #endif

@@ -110,11 +110,11 @@ static int parse(const char *cfgstring, struct qcow_options *opts, char **reason
 			return ret;
 		option += option_len;
 	}
-	if (!opts->read_only)
-		return qcow_refuse(reason, EOPNOTSUPP,
-				   "images can only be read so far; add the option ;ro, or convert "
-				   "the image to a raw file (qemu-img convert -O raw) for the file "
-				   "handler");
+	if (opts->snapshot && !opts->read_only)
+		return qcow_refuse(
+			reason, EINVAL,
+			"a snapshot can only be read; add the option ;ro, or make it the "
+			"active state (qemu-img snapshot -a)");
 	opts->path = strndup(path, len);
 	return opts->path ? 0 : -ENOMEM;
 }

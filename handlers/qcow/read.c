@@ -4,37 +4,13 @@
 
 #include "qcow.h"
 
-/* The iovecs of the next len bytes, as they are but for the end of the last one. */
-static void cut(struct qcow_cmd *qc, uint64_t len)
-{
-	size_t n = 0;
-
-	while (qc->iov[n].iov_len < len)
-		len -= qc->iov[n++].iov_len;
-	qc->cut_cnt = n + 1;
-	qc->cut_off = qc->iov[n].iov_len - (size_t)len;
-	qc->iov[n].iov_len = (size_t)len;
-}
-
-/* The front of what was cut is there. */
-static void advance(struct qcow_cmd *qc, uint64_t len)
-{
-	size_t used;
-
-	qc->iov[qc->cut_cnt - 1].iov_len += qc->cut_off;
-	used = tcmu_iovec_seek(qc->iov, (size_t)len);
-	qc->iov += used;
-	qc->iov_cnt -= used;
-	qc->pos += len;
-}
-
 static void zeros(struct qcow_cmd *qc, uint64_t len)
 {
 	if (!len)
 		return;
-	cut(qc, len);
+	qcow_cut(qc, len);
 	tcmu_iovec_zero(qc->iov, qc->cut_cnt);
-	advance(qc, len);
+	qcow_advance(qc, len);
 }
 
 static void read_done(struct tcmur_io *io, int64_t res)
@@ -43,12 +19,12 @@ static void read_done(struct tcmur_io *io, int64_t res)
 	uint64_t len = qc->place.len;
 
 	if (res < 0) {
-		qc->iov[qc->cut_cnt - 1].iov_len += qc->cut_off;
+		qcow_uncut(qc);
 		qc->pos += tcmur_io_progress(io);
 		qcow_cmd_fail(qc, (int)-res);
 		return;
 	}
-	advance(qc, (uint64_t)res);
+	qcow_advance(qc, (uint64_t)res);
 	/* A file may end before its last cluster does, and what is cut off reads as zeros. */
 	zeros(qc, len - (uint64_t)res);
 	qc->step(qc);
@@ -79,7 +55,7 @@ static void inflated(struct tcmur_io *io, int64_t res)
 		qcow_cmd_fail(qc, (int)-res);
 		return;
 	}
-	advance(qc, qc->place.len);
+	qcow_advance(qc, qc->place.len);
 	qc->step(qc);
 }
 
@@ -88,13 +64,13 @@ static bool read_place(struct qcow_cmd *qc)
 {
 	switch (qc->place.where) {
 	case QCOW_DATA:
-		cut(qc, qc->place.len);
+		qcow_cut(qc, qc->place.len);
 		qc->io.done = read_done;
 		tcmur_io_readv(qc->lun->dev, &qc->io, qc->found->data_fd, qc->iov, qc->cut_cnt,
 			       (off_t)qc->place.off);
 		return false;
 	case QCOW_COMPRESSED:
-		cut(qc, qc->place.len);
+		qcow_cut(qc, qc->place.len);
 		qc->io.done = inflated;
 		tcmur_io_work(qc->lun->dev, &qc->io, work_inflate);
 		return false;
@@ -106,7 +82,7 @@ static bool read_place(struct qcow_cmd *qc)
 	return true;
 }
 
-static void read_step(struct qcow_cmd *qc)
+void qcow_read_step(struct qcow_cmd *qc)
 {
 	while (qc->pos < qc->end) {
 		int ret = qcow_find(qc);
@@ -120,16 +96,16 @@ static void read_step(struct qcow_cmd *qc)
 		if (!read_place(qc))
 			return;
 	}
-	tcmur_cmd_complete(qc->lun->dev, qc->cmd, TCMU_STS_OK);
+	qcow_cmd_end(qc);
 }
 
 int qcow_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov, size_t iov_cnt,
 	      size_t len, off_t off)
 {
-	struct qcow_cmd *qc = qcow_cmd_begin(dev, cmd, (uint64_t)off, len, read_step);
+	struct qcow_cmd *qc = qcow_cmd_begin(dev, cmd, (uint64_t)off, len, qcow_read_step);
 
 	qc->iov = iov;
 	qc->iov_cnt = iov_cnt;
-	read_step(qc);
+	qcow_read_step(qc);
 	return TCMU_STS_ASYNC_HANDLED;
 }

@@ -11,18 +11,6 @@
 #define SLICE_BYTES 4096 /* the largest */
 #define COUNT_LEAST 16
 
-struct qcow_slice {
-	struct tcmur_io io; /* first */
-	struct qcow_slices *slices;
-	struct qcow_slice *next;  /* in its bucket */
-	struct qcow_layer *layer; /* NULL: it is free */
-	uint64_t off;
-	struct qcow_waiter *waiters; /* while it is being read */
-	struct iovec iov;
-	bool reading;
-	bool used;
-};
-
 int qcow_slices_init(struct qcow_slices *slices, struct tcmu_device *dev, uint64_t bytes)
 {
 	size_t count = bytes / SLICE_BYTES;
@@ -80,14 +68,14 @@ static void forget(struct qcow_slice *slice)
 	slice->layer = NULL;
 }
 
-/* NULL: all are being read. */
+/* NULL: all are being read or changed. */
 static struct qcow_slice *make_room(struct qcow_slices *slices)
 {
 	for (size_t turn = 0; turn < 2 * slices->count; turn++) {
 		struct qcow_slice *slice = &slices->slice[slices->hand];
 
 		slices->hand = (slices->hand + 1) % slices->count;
-		if (slice->reading)
+		if (slice->reading || slice->pins)
 			continue;
 		if (!slice->layer)
 			return slice;
@@ -144,6 +132,7 @@ static void start_read(struct qcow_slices *slices, struct qcow_slice *slice,
 	slice->iov.iov_base = slices->entries + (size_t)(slice - slices->slice) * SLICE_BYTES;
 	slice->iov.iov_len = qcow_slice_bytes(&layer->header);
 	slice->reading = true;
+	slice->checked = false;
 	tcmur_io_readv(slices->dev, &slice->io, layer->fd, &slice->iov, 1, (off_t)off);
 }
 
@@ -154,7 +143,7 @@ static void wait_in(struct qcow_waiter **list, struct qcow_waiter *waiter)
 }
 
 int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
-		    struct qcow_waiter *waiter, const void **entries)
+		    struct qcow_waiter *waiter, struct qcow_slice **found)
 {
 	struct qcow_slice *slice = find(slices, layer, off);
 
@@ -171,6 +160,29 @@ int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64
 		return 0;
 	}
 	slice->used = true;
-	*entries = slice->iov.iov_base;
+	*found = slice;
 	return 1;
+}
+
+void qcow_slice_unpin(struct qcow_slice *slice)
+{
+	struct qcow_waiter *roomless = slice->slices->roomless;
+
+	if (--slice->pins)
+		return;
+	slice->slices->roomless = NULL;
+	resume_all(roomless, 0);
+}
+
+void qcow_slices_forget(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
+			uint64_t len)
+{
+	size_t bytes = qcow_slice_bytes(&layer->header);
+
+	for (uint64_t at = off; at < off + len; at += bytes) {
+		struct qcow_slice *slice = find(slices, layer, at);
+
+		if (slice && !slice->pins && !slice->reading)
+			forget(slice);
+	}
 }

@@ -10,14 +10,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct tcmu_device;
+#include "tcmu-runner.h"
+
 struct qcow_layer;
-struct qcow_slice;
+struct qcow_cmd;
+struct qcow_shadow;
 
 /* Who waits for a slice; its owner's memory. resume() may ask for slices. */
 struct qcow_waiter {
 	struct qcow_waiter *next;
 	void (*resume)(struct qcow_waiter *waiter, int err); /* 0, or -errno: it cannot be read */
+};
+
+struct qcow_slice {
+	struct tcmur_io io; /* first */
+	struct qcow_slices *slices;
+	struct qcow_slice *next;  /* in its bucket */
+	struct qcow_layer *layer; /* NULL: it is free */
+	uint64_t off;
+	struct qcow_waiter *waiters; /* while it is being read */
+	struct iovec iov;            /* the entries */
+	bool reading;
+	bool used;
+	unsigned int pins; /* it stays */
+
+	/* commit.c */
+	bool checked; /* no entry refers to metadata */
+	bool failed;  /* what the file has of it is not known: it is written before all else */
+	struct qcow_cmd *queue;     /* changes that are to be made */
+	struct qcow_shadow *shadow; /* with those that are being made */
+	struct qcow_slice *next_for_shadow;
 };
 
 struct qcow_slices {
@@ -36,10 +58,14 @@ int qcow_slices_init(struct qcow_slices *slices, struct tcmu_device *dev, uint64
 void qcow_slices_fini(struct qcow_slices *slices);
 
 /*
- * The slice at byte off of the layer's file. 1: *entries are its bytes, valid until the next call. 0: waiter
+ * The slice at byte off of the layer's file. 1: it stays until the next call, and while it is pinned. 0: waiter
  * gets resume(), later; then it asks again.
  */
 int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
-		    struct qcow_waiter *waiter, const void **entries);
+		    struct qcow_waiter *waiter, struct qcow_slice **slice);
+void qcow_slice_unpin(struct qcow_slice *slice);
+/* These bytes of the file are something else now. */
+void qcow_slices_forget(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
+			uint64_t len);
 
 #endif

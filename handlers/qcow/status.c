@@ -33,7 +33,7 @@ static void status_step(struct qcow_cmd *qc)
 			break; /* said when it is asked from there */
 		add(qc);
 	}
-	tcmur_cmd_complete(qc->lun->dev, qc->cmd, TCMU_STS_OK);
+	qcow_cmd_end(qc);
 }
 
 int qcow_lba_status(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
