@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int fd = -1;
 	static char config[64];
+	bool closed;
 
 	if (fd < 0) {
 		fd = memfd_create("image", MFD_CLOEXEC);
@@ -91,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size % 4 == 0)
 		rig_fail_in = 1 + (unsigned int)rig_random(4);
 	read_at(0);
-	rig_close();
+	closed = rig_close();
+	assert(closed);
 	return 0;
 }
