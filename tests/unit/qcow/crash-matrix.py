@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What images are after a SIGKILL or a loss of power while they were written to.
 
-  crash-matrix.py CRASH [--seed N] [--seeds COUNT] [--only TEXT] [--long] [--keep]
+  crash-matrix.py CRASH [--seed N] [--seeds COUNT] [--only TEXT] [--long] [--point N]
 
 CRASH (qcow-crash) does all of it, for the kinds of images that differ in what has to be in order.
 """
@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--only", default="")
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--keep", action="store_true", help="the folder of what has failed")
+    parser.add_argument("--point", help="only this one; what was found there is kept")
     args = parser.parse_args()
     if not shutil.which("qemu-img") or not shutil.which("qemu-io"):
         print("SKIP: qemu-img and qemu-io are missing (apt install qemu-utils)")
@@ -52,15 +52,20 @@ def main():
             image = variant.make(folder, seed)
             modes = [] if variant.checked else ["unchecked"]
             modes += ["lazy"] if variant.lazy else []
+            modes += ["snapshot=one"] if variant.snapshot else []
+            modes += [f"point={args.point}"] if args.point else []
+            modes += ["rounds=4"] if args.long else ["rounds=2"]
             argv = [args.crash, folder, os.path.basename(image), variant.data_file or "-",
                     str(random.Random(f"crash {variant.name} {seed}").randrange(1 << 30)),
-                    "400" if args.long else "150", "300" if args.long else "30", *modes]
+                    "400" if args.long else "150", "200" if args.long else "15", *modes]
             done = subprocess.run(argv, capture_output=True, text=True)
             if done.returncode:
                 print(f"FAIL: {variant.name}, seed {seed}: status {done.returncode}: "
                       f"{' '.join(argv)}\n{done.stderr[:3000]}")
                 failures += 1
-            if not done.returncode or not args.keep:
+            if args.point:
+                print("kept:", folder)
+            else:
                 shutil.rmtree(folder)
     return 1 if failures else 0
 

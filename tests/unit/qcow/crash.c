@@ -4,9 +4,11 @@
  * POINTS moments of that it is looked what the files would be, had the process been killed or the power
  * gone: made in DIR/cut, under the same names, qemu-img check must find nothing worse than leaks, and every
  * block has to have what its history allows. DATAFILE "-": there is none. Modes:
+ *   snapshot=NAME  the image has this one, which stays as it is
+ *   rounds=N    so often: what was found last is written to next
  *   unchecked   there is no qemu-img check for this kind of image
  *   lazy        qemu-img check -r all may have to come first
- *   point=N     only this one of the points, and DIR/cut stays
+ *   point=N     no other is looked at, but the last of each round; DIR/cut stays as it was found
  */
 #include <assert.h>
 #include <errno.h>
@@ -27,8 +29,18 @@ extern char **environ;
 
 static const char *dir;
 static char image[512], data_file[512];
+static const char *snapshot;
 static bool unchecked, lazy;
-static unsigned long only_point;
+static unsigned long only_point, rounds = 1, count, points;
+static uint64_t seed;
+static uint8_t *then;  /* what the snapshot has */
+static char what[100]; /* the point that is looked at */
+
+static void complain(const char *sentence)
+{
+	fprintf(stderr, "%s: %s %s\n", what, sentence, rig_error);
+	load_wrong++;
+}
 
 /* The exit status; its words go to DIR/said. */
 static int qemu_img(const char *const *argv)
@@ -74,11 +86,11 @@ static void open_disk(const char *path, const char *options)
 	exit(3);
 }
 
-static uint8_t *read_all(uint64_t *size)
+static uint8_t *read_all(const char *path, const char *options, uint64_t *size)
 {
 	uint8_t *contents;
 
-	open_disk(image, ";ro");
+	open_disk(path, options);
 	contents = malloc(rig_size);
 	assert(contents);
 	for (uint64_t off = 0; off < rig_size; off += 1 << 20) {
@@ -89,6 +101,14 @@ static uint8_t *read_all(uint64_t *size)
 	*size = rig_size;
 	rig_close();
 	return contents;
+}
+
+static uint8_t *read_snapshot(const char *path, uint64_t *size)
+{
+	char options[100];
+
+	snprintf(options, sizeof(options), ";ro;snapshot=%s", snapshot);
+	return read_all(path, options, size);
 }
 
 /* ---- the files at a moment ---- */
@@ -137,38 +157,60 @@ static int check(const char *path)
 	return qemu_img(look) ? -1 : 1;
 }
 
-/* What was found can be written to again. */
+/* What was found can be written to again, and all the rest stays as it is. */
 static void use_again(const char *path)
 {
-	static uint8_t buf[128 << 10];
+	uint64_t size, size_now;
+	uint8_t *contents = read_all(path, ";ro", &size), *now;
 	int sts = TCMU_STS_OK;
 
 	open_disk(path, "");
 	for (int i = 0; i < 8 && sts == TCMU_STS_OK; i++) {
-		uint64_t off = rig_random(rig_size / LOAD_BLOCK) * LOAD_BLOCK;
-		size_t len = LOAD_BLOCK * (1 + (size_t)rig_random(sizeof(buf) / LOAD_BLOCK));
+		uint64_t off = rig_random(size / LOAD_BLOCK) * LOAD_BLOCK;
+		size_t len = LOAD_BLOCK * (1 + (size_t)rig_random(256));
 
-		sts = rig_write(buf, len < rig_size - off ? len : (size_t)(rig_size - off), off,
-				i == 4);
+		if (len > size - off)
+			len = (size_t)(size - off);
+		memset(contents + off, 0x40 + i, len);
+		sts = rig_write(contents + off, len, off, i == 4);
 	}
-	if (sts == TCMU_STS_OK && rig_handler->flush)
+	if (sts == TCMU_STS_OK)
 		sts = rig_flush();
-	if (sts != TCMU_STS_OK || !rig_close()) {
-		fprintf(stderr, "it cannot be written to: status %d, %s\n", sts, rig_error);
-		load_wrong++;
-	}
+	if (!rig_close() || sts != TCMU_STS_OK)
+		complain("it cannot be written to again");
 	if (check(path) < 0) {
-		fprintf(stderr, "it was damaged when it was written to again:\n");
+		complain("damaged when it was written to again");
 		show_said();
-		load_wrong++;
 	}
+	now = read_all(path, ";ro", &size_now);
+	if (size != size_now || memcmp(now, contents, size))
+		complain("other contents when it was written to again");
+	free(now);
+	free(contents);
 }
 
-static void look_at(unsigned long point, size_t at, bool power)
+static void look_at_snapshot(const char *path)
+{
+	uint64_t size;
+	uint8_t *now = read_snapshot(path, &size);
+
+	if (memcmp(now, then, size))
+		complain("the snapshot is another");
+	free(now);
+}
+
+static void look_at(unsigned long point)
 {
 	unsigned int wrong = load_wrong;
-	char path[600], what[100];
+	char path[600];
+	size_t at;
+	bool power;
 
+	if (only_point && point != only_point && point % points)
+		return;
+	rig_seed(seed * 1000003 + point); /* it does not depend on which others are looked at */
+	at = (size_t)rig_random(record_count + 1);
+	power = rig_random(4);
 	snprintf(what, sizeof(what), "point %lu, %s after %zu of %zu changes", point,
 		 power ? "power cut" : "killed", at, record_count);
 	for (unsigned int i = 0; i < record_file_count; i++) {
@@ -178,27 +220,28 @@ static void look_at(unsigned long point, size_t at, bool power)
 		make_file(cut_path(i, path), bytes, size);
 		free(bytes);
 	}
-	if (only_point && point != only_point)
-		return;
 	cut_path(0, path);
 	if (check(path) < 0) {
-		fprintf(stderr, "%s: qemu-img check:\n", what);
+		complain("qemu-img check says");
 		show_said();
-		load_wrong++;
 	}
 	open_disk(path, ";ro");
 	load_verify(power ? LOAD_CUT : LOAD_KILLED, at, what);
 	rig_close();
-	if (load_wrong == wrong && point % 4 == 0 && !only_point) {
-		use_again(path);
-		if (load_wrong != wrong)
-			fprintf(stderr, "%s\n", what);
-	}
+	if (snapshot)
+		look_at_snapshot(path);
+	if (point == only_point)
+		exit(load_wrong ? 1 : 0);
+	if (load_wrong != wrong || point % 4)
+		return;
+	use_again(path);
+	if (snapshot)
+		look_at_snapshot(path);
 }
 
 /* ---- */
 
-static void record(size_t count)
+static void record(void)
 {
 	record_begin(image);
 	if (*data_file)
@@ -214,18 +257,42 @@ static void record(size_t count)
 	rig_close();
 }
 
+static void one_round(unsigned long round)
+{
+	uint64_t size;
+	uint8_t *contents = read_all(image, ";ro", &size);
+	char path[600];
+
+	rig_seed(seed * 1009 + round);
+	load_init(contents, size);
+	record();
+	for (unsigned long i = 1; i <= points && load_wrong < 5; i++)
+		look_at(round * points + i);
+	for (unsigned int i = 0; i < record_file_count; i++)
+		assert(!rename(cut_path(i, path), record_files[i].path));
+	record_end();
+	load_fini();
+	free(contents);
+}
+
 static void take_args(int argc, char **argv)
 {
 	dir = argv[1];
 	snprintf(image, sizeof(image), "%s/%s", dir, argv[2]);
 	if (strcmp(argv[3], "-"))
 		snprintf(data_file, sizeof(data_file), "%s/%s", dir, argv[3]);
-	rig_seed(strtoull(argv[4], NULL, 10));
+	seed = strtoull(argv[4], NULL, 10);
+	count = strtoul(argv[5], NULL, 10);
+	points = strtoul(argv[6], NULL, 10);
 	for (int i = 7; i < argc; i++) {
 		if (!strcmp(argv[i], "unchecked"))
 			unchecked = true;
 		else if (!strcmp(argv[i], "lazy"))
 			lazy = true;
+		else if (!strncmp(argv[i], "snapshot=", 9))
+			snapshot = argv[i] + 9;
+		else if (!strncmp(argv[i], "rounds=", 7))
+			rounds = strtoul(argv[i] + 7, NULL, 10);
 		else if (!strncmp(argv[i], "point=", 6))
 			only_point = strtoul(argv[i] + 6, NULL, 10);
 	}
@@ -238,8 +305,6 @@ static void take_args(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	unsigned long points;
-	uint8_t *contents;
 	char path[600];
 	uint64_t size;
 
@@ -251,14 +316,10 @@ int main(int argc, char **argv)
 	take_args(argc, argv);
 	snprintf(path, sizeof(path), "%s/cut", dir);
 	mkdir(path, 0755);
-	contents = read_all(&size);
-	load_init(contents, size);
-	record(strtoul(argv[5], NULL, 10));
-	points = strtoul(argv[6], NULL, 10);
-	for (unsigned long i = 1; i <= points && load_wrong < 5; i++)
-		look_at(i, (size_t)rig_random(record_count + 1), rig_random(4));
-	record_end();
-	load_fini();
-	free(contents);
+	if (snapshot)
+		then = read_snapshot(image, &size);
+	for (unsigned long i = 0; i < rounds && !load_wrong; i++)
+		one_round(i);
+	free(then);
 	return load_wrong ? 1 : 0;
 }

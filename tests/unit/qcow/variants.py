@@ -18,6 +18,7 @@ class Variant:
         self.zeros, self.compressed, self.base = zeros, compressed, base
         self.data_file, self.snapshot, self.bitmap = data_file, snapshot, bitmap
         self.checked = fmt != "qcow"  # qemu-img check knows this format
+        self.raw = "data_file_raw" in options
         self.lazy = "lazy_refcounts" in options
 
     def make(self, folder, seed, image="a.qcow2"):

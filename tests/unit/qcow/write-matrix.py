@@ -36,6 +36,13 @@ class Writing:
         self.convert(self.twin)
         if variant.snapshot:
             shutil.copy(self.twin, self.then)
+        self.base = self.base_bytes()
+
+    def base_bytes(self):
+        if not self.variant.base:
+            return b""
+        with open(os.path.join(self.dir, "base." + self.variant.base[0]), "rb") as f:
+            return f.read()
 
     def convert(self, to, *source):
         source = source or ("-f", self.variant.fmt)
@@ -73,6 +80,14 @@ class Writing:
             with open(now, "rb") as a, open(self.then, "rb") as b:
                 if a.read() != b.read():
                     raise Failed(f"after seed {self.seed}: the snapshot has changed")
+        if self.base_bytes() != self.base:
+            raise Failed(f"after seed {self.seed}: the backing file has changed")
+        if self.variant.raw:
+            data_file = os.path.join(self.dir, self.variant.data_file)
+            done = self.qemu_img("compare", "-f", "raw", "-F", "raw", data_file, self.twin)
+            if done.returncode:
+                raise Failed(f"after seed {self.seed}: the raw data file is not the disk: "
+                             f"{done.stdout} {done.stderr}")
         if self.variant.checked:
             done = self.qemu_img("check", "-f", self.variant.fmt, self.image)
             if done.returncode and not (leaks and done.returncode == 3):
