@@ -243,14 +243,16 @@ static void look_at(unsigned long point)
 
 static void record(void)
 {
+	const char *options = rig_random(2) ? ";cache=64K" : "";
+
 	record_begin(image);
 	if (*data_file)
 		record_begin(data_file);
-	open_disk(image, "");
+	open_disk(image, options);
 	load_run(count / 2);
 	if (rig_random(2)) {
 		rig_close();
-		open_disk(image, "");
+		open_disk(image, options);
 	}
 	load_run(count - count / 2);
 	load_verify(LOAD_NOW, 0, "at the end");

@@ -53,8 +53,9 @@ class Writing:
 
     def write(self, count, *modes):
         seed = str(self.rnd.randrange(1 << 30))
+        options = self.rnd.choice(("", ";cache=64K"))
         done = subprocess.run(
-            [self.writer, f"qcow/{self.image}", seed, self.twin, str(count), *modes],
+            [self.writer, f"qcow/{self.image}{options}", seed, self.twin, str(count), *modes],
             capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"writer, seed {seed}, {count} commands, modes {modes}: "
