@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images that somebody has made to hurt: opened, read and closed by the qcow handler. An input is a list of
- * pieces of a file, each its offset (4 bytes), its length (2) and its bytes, so that one of large clusters is
- * short, too; tests/fuzz/qcow-corpus makes them of images.
+ * Images that somebody has made to hurt: opened, read and closed by the qcow handler, and those of an odd
+ * length written to. An input is a list of pieces of a file, each its offset (4 bytes), its length (2) and its
+ * bytes, so that one of large clusters is short, too; tests/fuzz/qcow-corpus makes them of images.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -40,16 +40,36 @@ static void make_file(int fd, const uint8_t *data, size_t size)
 	}
 }
 
-static void read_at(uint64_t off)
+/* How many bytes at *off, about, 0: none. */
+static size_t range_at(uint64_t *off)
 {
 	size_t len = 512 * (1 + (size_t)rig_random(sizeof(buf) / 512));
 
-	off = off / 512 * 512;
-	if (off >= rig_size)
-		return;
-	if (len > rig_size - off)
-		len = (size_t)(rig_size - off);
-	rig_read(buf, len, off);
+	*off = *off / 512 * 512;
+	if (*off >= rig_size)
+		return 0;
+	return len > rig_size - *off ? (size_t)(rig_size - *off) : len;
+}
+
+static void read_at(uint64_t off)
+{
+	size_t len = range_at(&off);
+
+	if (len)
+		rig_read(buf, len, off);
+}
+
+static void write_at(uint64_t off)
+{
+	size_t len = range_at(&off);
+
+	if (len)
+		rig_write(buf, len, off, rig_random(4) == 0);
+	len = range_at(&off);
+	if (len && rig_handler->unmap)
+		rig_unmap(off, len);
+	if (rig_handler->flush)
+		rig_flush();
 }
 
 static void status_at(uint64_t off)
@@ -69,13 +89,15 @@ static void status_at(uint64_t off)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int fd = -1;
-	static char config[64];
+	char config[64];
+	bool closed, writes = size % 2;
 
 	if (fd < 0) {
 		fd = memfd_create("image", MFD_CLOEXEC);
 		assert(fd >= 0);
-		snprintf(config, sizeof(config), "qcow//proc/self/fd/%d;ro;cache=64K", fd);
 	}
+	snprintf(config, sizeof(config), "qcow//proc/self/fd/%d;cache=64K%s", fd,
+		 writes ? "" : ";ro");
 	make_file(fd, data, size);
 	rig_seed(size);
 	rig_fail_in = 0;
@@ -87,10 +109,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_at(rig_size / 2);
 	read_at(rig_size - 512);
 	read_at(rig_random(rig_size));
+	if (size % 8 == 1)
+		rig_fail_in = 1 + (unsigned int)rig_random(16);
+	for (int i = 0; writes && i < 4; i++)
+		write_at(i ? rig_random(rig_size) : 0);
 	status_at(0);
 	if (size % 4 == 0)
 		rig_fail_in = 1 + (unsigned int)rig_random(4);
 	read_at(0);
-	rig_close();
+	closed = rig_close();
+	assert(closed);
 	return 0;
 }

@@ -39,25 +39,10 @@ static void complain(const struct job *job, const char *what)
 	wrong++;
 }
 
-/* In pieces, as the data area has them. */
-static size_t make_iovs(struct job *job)
-{
-	size_t n = 0, have = 0;
-
-	while (have < job->len) {
-		size_t len = 512 * (1 + (size_t)rig_random(64));
-
-		if (n + 1 == IOVS_MOST || len > job->len - have)
-			len = job->len - have;
-		job->iov[n++] = (struct iovec) { job->buf + have, len };
-		have += len;
-	}
-	return n;
-}
-
 static void begin_job(struct job *job, uint64_t off, size_t len)
 {
 	job->rc = rig_begin();
+	job->rc->held = true;
 	job->off = off;
 	job->len = len;
 	job->status = rig_random(8) == 0;
@@ -68,8 +53,9 @@ static void begin_job(struct job *job, uint64_t off, size_t len)
 		return;
 	}
 	memset(job->buf, 0xa5, len);
-	rig_returned(job->rc, rig_handler->read(rig_dev, &job->rc->pub, job->iov, make_iovs(job),
-						len, (off_t)off));
+	rig_returned(job->rc, rig_handler->read(rig_dev, &job->rc->pub, job->iov,
+						rig_cut(job->iov, IOVS_MOST, job->buf, len), len,
+						(off_t)off));
 }
 
 static bool all_zeros(uint64_t off, uint64_t len)
@@ -113,6 +99,7 @@ static void run(void)
 				continue;
 			}
 			judge(job);
+			job->rc->held = false;
 			job->rc = NULL;
 			left--;
 		} else if (next < rig_size) {
@@ -163,7 +150,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < RIG_COMMANDS; i++)
 		jobs[i].buf = malloc(LEN_MOST);
 	run();
-	rig_close();
+	if (!rig_close()) {
+		fprintf(stderr, "operations are under way at the end\n");
+		wrong++;
+	}
 	for (size_t i = 0; i < RIG_COMMANDS; i++)
 		free(jobs[i].buf);
 	return wrong ? 1 : 0;

@@ -3,10 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "lib/device.h"
 
@@ -15,12 +18,13 @@
 struct tcmur_handler *tcmur_handler_entry(void);
 
 struct operation {
-	struct tcmu_device *dev;
 	struct tcmur_io *io;
+	int64_t (*run)(const struct operation *op);
 	int fd;
 	const struct iovec *iov;
 	size_t iov_cnt;
-	off_t off;
+	off_t off, len;
+	int flags; /* of pwritev2(2), or the mode of fallocate(2) */
 	int64_t (*work)(struct tcmur_io *io);
 };
 
@@ -107,33 +111,27 @@ void tcmur_cmd_complete(struct tcmu_device *dev, struct tcmur_cmd *cmd, int sts)
 	rc->sts = sts;
 }
 
-/* ---- the engine ---- */
-
-static void add(struct operation op)
+bool tcmur_cmd_fua(struct tcmur_cmd *cmd)
 {
+	return ((struct rig_cmd *)cmd)->fua;
+}
+
+bool tcmur_cmd_atomic(struct tcmur_cmd *cmd)
+{
+	return ((struct rig_cmd *)cmd)->atomic;
+}
+
+/* ---- the engine: what an operation does is done at its step, all at once ---- */
+
+static void add(struct tcmu_device *dev, struct operation op)
+{
+	assert(dev == &device);
 	assert(waiting < OPERATIONS);
 	assert(op.io->done);
 	operations[waiting++] = op;
 }
 
-void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
-		    size_t iov_cnt, off_t off)
-{
-	add((struct operation) { dev, io, fd, iov, iov_cnt, off, NULL });
-}
-
-void tcmur_io_work(struct tcmu_device *dev, struct tcmur_io *io, int64_t (*fn)(struct tcmur_io *io))
-{
-	add((struct operation) { .dev = dev, .io = io, .work = fn });
-}
-
-uint64_t tcmur_io_progress(const struct tcmur_io *io)
-{
-	(void)io;
-	return 0;
-}
-
-static int64_t read_all(const struct operation *op)
+static int64_t run_read(const struct operation *op)
 {
 	int64_t have = 0;
 
@@ -149,6 +147,108 @@ static int64_t read_all(const struct operation *op)
 	return have;
 }
 
+static int64_t run_write(const struct operation *op)
+{
+	int64_t have = 0;
+
+	for (size_t i = 0; i < op->iov_cnt; i += IOV_MAX) {
+		size_t cnt = op->iov_cnt - i < IOV_MAX ? op->iov_cnt - i : IOV_MAX;
+		ssize_t n = pwritev2(op->fd, op->iov + i, (int)cnt, op->off + have, op->flags);
+
+		if (n < 0)
+			return -errno;
+		have += n;
+	}
+	return have;
+}
+
+static int64_t run_fsync(const struct operation *op)
+{
+	return fdatasync(op->fd) ? -errno : 0;
+}
+
+static int64_t run_fallocate(const struct operation *op)
+{
+	return fallocate(op->fd, op->flags, op->off, op->len) ? -errno : 0;
+}
+
+static int64_t run_work(const struct operation *op)
+{
+	return op->work(op->io);
+}
+
+static int64_t run_timer(const struct operation *op)
+{
+	(void)op;
+	return 0;
+}
+
+void tcmur_io_readv(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
+		    size_t iov_cnt, off_t off)
+{
+	add(dev, (struct operation) { .io = io,
+				      .run = run_read,
+				      .fd = fd,
+				      .iov = iov,
+				      .iov_cnt = iov_cnt,
+				      .off = off });
+}
+
+void tcmur_io_writev(struct tcmu_device *dev, struct tcmur_io *io, int fd, const struct iovec *iov,
+		     size_t iov_cnt, off_t off, unsigned int flags)
+{
+	add(dev, (struct operation) { .io = io,
+				      .run = run_write,
+				      .fd = fd,
+				      .iov = iov,
+				      .iov_cnt = iov_cnt,
+				      .off = off,
+				      .flags = flags & TCMUR_IO_FUA ? RWF_DSYNC : 0 });
+}
+
+void tcmur_io_fsync(struct tcmu_device *dev, struct tcmur_io *io, int fd)
+{
+	add(dev, (struct operation) { .io = io, .run = run_fsync, .fd = fd });
+}
+
+void tcmur_io_fallocate(struct tcmu_device *dev, struct tcmur_io *io, int fd, int mode, off_t off,
+			off_t len)
+{
+	add(dev, (struct operation) { .io = io,
+				      .run = run_fallocate,
+				      .fd = fd,
+				      .off = off,
+				      .len = len,
+				      .flags = mode });
+}
+
+void tcmur_io_work(struct tcmu_device *dev, struct tcmur_io *io, int64_t (*fn)(struct tcmur_io *io))
+{
+	add(dev, (struct operation) { .io = io, .run = run_work, .work = fn });
+}
+
+void tcmur_io_timer(struct tcmu_device *dev, struct tcmur_io *io, uint64_t nsec)
+{
+	(void)nsec; /* any time may have gone by */
+	add(dev, (struct operation) { .io = io, .run = run_timer });
+}
+
+void tcmur_io_add_fd(struct tcmu_device *dev, int fd)
+{
+	(void)dev, (void)fd;
+}
+
+void tcmur_io_remove_fd(struct tcmu_device *dev, int fd)
+{
+	(void)dev, (void)fd;
+}
+
+uint64_t tcmur_io_progress(const struct tcmur_io *io)
+{
+	(void)io;
+	return 0;
+}
+
 bool rig_step(void)
 {
 	struct operation op;
@@ -162,7 +262,7 @@ bool rig_step(void)
 	if (rig_fail_in && !--rig_fail_in)
 		op.io->done(op.io, -EIO);
 	else
-		op.io->done(op.io, op.work ? op.work(op.io) : read_all(&op));
+		op.io->done(op.io, op.run(&op));
 	return true;
 }
 
@@ -189,11 +289,16 @@ int rig_open(const char *cfgstring, uint64_t size)
 	return ret;
 }
 
-void rig_close(void)
+bool rig_close(void)
 {
-	assert(!waiting);
+	size_t left = waiting;
+
+	for (size_t i = 0; i < OPERATIONS && rig_step(); i++)
+		; /* they may touch what close() frees */
 	rig_handler->close(&device);
 	assert(!dev_private);
+	waiting = 0;
+	return !left;
 }
 
 struct rig_cmd *rig_begin(void)
@@ -201,7 +306,7 @@ struct rig_cmd *rig_begin(void)
 	for (size_t i = 0; i < RIG_COMMANDS; i++) {
 		struct rig_cmd *rc = &rig_cmds[i];
 
-		if (rc->busy)
+		if (rc->busy || rc->held)
 			continue;
 		memset(rc, 0, sizeof(*rc));
 		rc->busy = true;
@@ -223,6 +328,21 @@ int rig_finish(struct rig_cmd *rc)
 	return rc->sts;
 }
 
+size_t rig_cut(struct iovec *iov, size_t max, void *buf, size_t len)
+{
+	size_t n = 0, have = 0;
+
+	while (have < len) {
+		size_t piece = 512 * (1 + (size_t)rig_random(64));
+
+		if (n + 1 == max || piece > len - have)
+			piece = len - have;
+		iov[n++] = (struct iovec) { (char *)buf + have, piece };
+		have += piece;
+	}
+	return n;
+}
+
 int rig_read(void *buf, size_t len, uint64_t off)
 {
 	struct iovec iov = { buf, len };
@@ -230,4 +350,42 @@ int rig_read(void *buf, size_t len, uint64_t off)
 
 	rig_returned(rc, rig_handler->read(&device, &rc->pub, &iov, 1, len, (off_t)off));
 	return rig_finish(rc);
+}
+
+int rig_write(void *buf, size_t len, uint64_t off, bool fua)
+{
+	struct iovec iov = { buf, len };
+	struct rig_cmd *rc = rig_begin();
+
+	rc->fua = fua;
+	rig_returned(rc, rig_handler->write(&device, &rc->pub, &iov, 1, len, (off_t)off));
+	return rig_finish(rc);
+}
+
+int rig_flush(void)
+{
+	struct rig_cmd *rc = rig_begin();
+
+	rig_returned(rc, rig_handler->flush(&device, &rc->pub));
+	return rig_finish(rc);
+}
+
+int rig_unmap(uint64_t off, uint64_t len)
+{
+	struct rig_cmd *rc = rig_begin();
+
+	rig_returned(rc, rig_handler->unmap(&device, &rc->pub, off, len));
+	return rig_finish(rc);
+}
+
+int rig_resize(uint64_t size)
+{
+	struct tcmulib_cfg_info cfg = { .type = TCMULIB_CFG_DEV_SIZE, .data.dev_size = size };
+	int ret = rig_handler->reconfig(&device, &cfg);
+
+	if (ret)
+		return ret;
+	device.num_lbas = size / 512;
+	rig_size = size;
+	return 0;
 }

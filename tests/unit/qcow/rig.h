@@ -18,7 +18,10 @@ struct rig_cmd {
 	struct tcmur_cmd pub; /* first */
 	_Alignas(16) uint8_t priv[1024];
 	bool busy;
-	int sts; /* once it is not busy */
+	bool held;   /* by who began it, who has not looked at sts yet: no new one gets this */
+	bool fua;    /* of a write; set by who begins it */
+	bool atomic; /* as above */
+	int sts;     /* once it is not busy */
 	bool error_off_valid;
 	uint64_t error_off;
 };
@@ -33,7 +36,9 @@ uint64_t rig_random(uint64_t below);
 
 /* size: dev_size, or 0. 0 or -errno. */
 int rig_open(const char *cfgstring, uint64_t size);
-void rig_close(void);
+/* Every command is done. False: operations of the handler's own were not, and the runner does not wait for
+ * those. */
+bool rig_close(void);
 
 /* A command that is not busy; marks it as busy. NULL: all are. */
 struct rig_cmd *rig_begin(void);
@@ -44,8 +49,16 @@ bool rig_step(void);
 /* Until rc is not busy. */
 int rig_finish(struct rig_cmd *rc);
 
+/* len bytes at buf in pieces, as the data area has them; how many, at most max. */
+size_t rig_cut(struct iovec *iov, size_t max, void *buf, size_t len);
+
 /* One command, alone. The outcome. */
 int rig_read(void *buf, size_t len, uint64_t off);
+int rig_write(void *buf, size_t len, uint64_t off, bool fua);
+int rig_flush(void);
+int rig_unmap(uint64_t off, uint64_t len);
+/* A new size, in bytes, as the runner hands it on. 0 or -errno. */
+int rig_resize(uint64_t size);
 
 extern struct tcmur_handler *rig_handler;
 extern struct tcmu_device *const rig_dev;

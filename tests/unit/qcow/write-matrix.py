@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Images of every kind that qemu-img makes, written to by us and read by it.
+
+  write-matrix.py WRITER [--seed N] [--only TEXT] [--long] [--modes "MODE..."]
+
+WRITER (qcow-writer) says what it has done; qemu-io does the same to a raw twin. Then qemu-img
+compare finds no difference, and qemu-img check neither errors nor leaks. After that qemu-io
+writes to the image itself, and WRITER goes on with that.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from matrix import MIB, io, life, run
+from variants import all_variants
+
+
+class Failed(Exception):
+    pass
+
+
+class Writing:
+    def __init__(self, writer, folder, variant, seed):
+        self.writer, self.dir, self.variant = writer, folder, variant
+        self.rnd = random.Random(f"write {variant.name} {seed}")
+        self.image = variant.make(folder, seed)
+        self.twin = os.path.join(folder, "twin.raw")
+        self.then = os.path.join(folder, "then.raw")
+        self.size = variant.size
+        self.convert(self.twin)
+        if variant.snapshot:
+            shutil.copy(self.twin, self.then)
+        self.base = self.base_bytes()
+
+    def base_bytes(self):
+        if not self.variant.base:
+            return b""
+        with open(os.path.join(self.dir, "base." + self.variant.base[0]), "rb") as f:
+            return f.read()
+
+    def convert(self, to, *source):
+        source = source or ("-f", self.variant.fmt)
+        run("qemu-img", "convert", *source, "-O", "raw", self.image, to, cwd=self.dir)
+
+    def qemu_img(self, *argv):
+        return subprocess.run(["qemu-img", *argv], capture_output=True, text=True, cwd=self.dir)
+
+    def write(self, count, *modes):
+        seed = str(self.rnd.randrange(1 << 30))
+        options = self.rnd.choice(("", ";cache=64K"))
+        done = subprocess.run(
+            [self.writer, f"qcow/{self.image}{options}", seed, self.twin, str(count), *modes],
+            capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"writer, seed {seed}, {count} commands, modes {modes}: "
+                         f"status {done.returncode}: {done.stderr[:3000]}")
+        subprocess.run(["qemu-io", "-f", "raw", self.twin], input=done.stdout, text=True,
+                       check=True, stdout=subprocess.DEVNULL, cwd=self.dir)
+        self.seed = seed
+
+    def qemu_writes(self, count):
+        commands = life(self.rnd, self.size, count, zeros=False)
+        io(self.image, self.variant.fmt, commands)
+        io(self.twin, "raw", commands)
+
+    def judge(self, leaks=False):
+        done = self.qemu_img("compare", "-f", self.variant.fmt, "-F", "raw", self.image, self.twin)
+        if done.returncode:
+            raise Failed(f"after seed {self.seed}: qemu-img compare: {done.stdout} {done.stderr}")
+        if self.variant.snapshot:
+            now = os.path.join(self.dir, "now.raw")
+            self.convert(now, "-l", "snapshot.name=one")
+            # It has the size of the disk now for qemu-img, whatever it had then.
+            os.truncate(now, self.variant.size)
+            with open(now, "rb") as a, open(self.then, "rb") as b:
+                if a.read() != b.read():
+                    raise Failed(f"after seed {self.seed}: the snapshot has changed")
+        if self.base_bytes() != self.base:
+            raise Failed(f"after seed {self.seed}: the backing file has changed")
+        if self.variant.raw:
+            data_file = os.path.join(self.dir, self.variant.data_file)
+            done = self.qemu_img("compare", "-f", "raw", "-F", "raw", data_file, self.twin)
+            if done.returncode:
+                raise Failed(f"after seed {self.seed}: the raw data file is not the disk: "
+                             f"{done.stdout} {done.stderr}")
+        if self.variant.checked:
+            done = self.qemu_img("check", "-f", self.variant.fmt, self.image)
+            if done.returncode and not (leaks and done.returncode == 3):
+                raise Failed(f"after seed {self.seed}: qemu-img check: {done.returncode} "
+                             f"{done.stdout[:1500]} {done.stderr[:1500]}")
+
+    def grow(self):
+        """Where the size of the disk can change."""
+        v = self.variant
+        return v.fmt == "qcow2" and not v.base and not v.snapshot
+
+    def rounds(self, count, rounds, modes):
+        for i in range(rounds):
+            more = []
+            if i == 0 and count > 100:
+                more = ["shrink"]
+            if i == 1 and self.grow():
+                self.size += MIB + 512 * 9
+                more = [f"grow={self.size}"]
+            self.write(count, "reopens=1" if i % 2 else "reopens=0", *more, *modes)
+            self.judge()
+            if i + 1 < rounds:
+                self.qemu_writes(5)
+        self.write(count, "errors", *modes)
+        # What became of the commands that failed only the writer knows.
+        self.convert(self.twin)
+        self.write(count // 2)
+        self.judge(leaks=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("writer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--modes", default="")
+    args = parser.parse_args()
+    if not shutil.which("qemu-img") or not shutil.which("qemu-io"):
+        print("SKIP: qemu-img and qemu-io are missing (apt install qemu-utils)")
+        return 77
+    failures = 0
+    for seed in range(args.seed, args.seed + (10 if args.long else 1)):
+        print("seed", seed)
+        for variant in all_variants():
+            if args.only not in variant.name:
+                continue
+            with tempfile.TemporaryDirectory(prefix="qcow-", dir="/var/tmp") as folder:
+                try:
+                    Writing(args.writer, folder, variant, seed).rounds(
+                        2000 if args.long else 200, 4 if args.long else 2, args.modes.split())
+                except (Failed, RuntimeError) as e:
+                    print(f"FAIL: {variant.name}, seed {seed}: {e}")
+                    failures += 1
+                    if args.long and failures > 20:
+                        return 1
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
