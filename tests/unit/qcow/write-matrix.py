@@ -91,6 +91,8 @@ class Writing:
                              f"{done.stdout} {done.stderr}")
         if self.variant.checked:
             done = self.qemu_img("check", "-f", self.variant.fmt, self.image)
+            # Bitmaps that are not kept up to date are given up; their clusters are what is leaked.
+            leaks = leaks or self.variant.bitmap
             if done.returncode and not (leaks and done.returncode == 3):
                 raise Failed(f"after seed {self.seed}: qemu-img check: {done.returncode} "
                              f"{done.stdout[:1500]} {done.stderr[:1500]}")
