@@ -15,7 +15,9 @@ void qcow_cut(struct qcow_cmd *qc, uint64_t len)
 
 void qcow_uncut(struct qcow_cmd *qc)
 {
-	qc->iov[qc->cut_cnt - 1].iov_len += qc->cut_off;
+	if (qc->cut_cnt)
+		qc->iov[qc->cut_cnt - 1].iov_len += qc->cut_off;
+	qc->cut_cnt = 0;
 }
 
 void qcow_advance(struct qcow_cmd *qc, uint64_t len)

@@ -141,6 +141,7 @@ void qcow_epoch_try(struct qcow_lun *lun);
 
 /* The iovecs of the next len bytes, as they are but for the end of the last one, are cut_cnt ones. */
 void qcow_cut(struct qcow_cmd *qc, uint64_t len);
+/* Also where nothing was cut. */
 void qcow_uncut(struct qcow_cmd *qc);
 /* The first len bytes of what was cut are done. */
 void qcow_advance(struct qcow_cmd *qc, uint64_t len);

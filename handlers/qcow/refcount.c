@@ -107,6 +107,16 @@ static void put_value(struct qcow_refcounts *r, uint64_t n, uint64_t value)
 	}
 }
 
+/* What is written behind the end of the file moves it. */
+static int put(struct qcow_refcounts *r, const void *buf, size_t len, uint64_t off)
+{
+	int ret = qcow_pwrite(r->fd, buf, len, off);
+
+	if (!ret && off + len > r->file_size)
+		r->file_size = off + len;
+	return ret;
+}
+
 static int write_block(struct qcow_refcounts *r)
 {
 	size_t from = r->dirty_from & ~(size_t)511, to = (r->dirty_to + 511) & ~(size_t)511;
@@ -114,7 +124,7 @@ static int write_block(struct qcow_refcounts *r)
 
 	if (r->block_index == NO_BLOCK || r->dirty_from == r->dirty_to)
 		return 0;
-	ret = qcow_pwrite(r->fd, r->block + from, to - from, r->table[r->block_index] + from);
+	ret = put(r, r->block + from, to - from, r->table[r->block_index] + from);
 	if (!ret)
 		r->dirty_from = r->dirty_to = 0;
 	return ret;
@@ -234,7 +244,7 @@ static int switch_table(struct qcow_refcounts *r, uint64_t off)
 	if (!ret) {
 		for (size_t i = 0; i < r->entries; i++)
 			entries[i] = htobe64(r->table[i]);
-		ret = qcow_pwrite(r->fd, entries, r->entries * 8, off);
+		ret = put(r, entries, r->entries * 8, off);
 	}
 	free(entries);
 	if (!ret)

@@ -40,8 +40,7 @@ void qcow_piece_failed(struct qcow_cmd *qc, int err)
 	if (c->kind == QCOW_SET_DATA && c->moved)
 		qcow_keeper_free(qc, c->host,
 				 (((c->off + c->len - 1) >> bits) - (c->off >> bits) + 1) << bits);
-	if (qc->iov && !qc->copy && qc->cut_cnt)
-		qcow_uncut(qc);
+	qcow_uncut(qc);
 	qcow_copy_put(qc);
 	qcow_unclaim(qc);
 	qcow_slice_unpin(c->slice);
@@ -55,8 +54,7 @@ static void in_place_done(struct tcmur_io *io, int64_t res)
 	struct qcow_cmd *qc = (struct qcow_cmd *)io;
 
 	if (res != (int64_t)qc->piece) {
-		if (qc->iov)
-			qcow_uncut(qc);
+		qcow_uncut(qc);
 		if (res < 0 && qc->fua && !qc->must_sync && res != -ECANCELED)
 			qcow_sync_failed(qc->lun, (int)-res); /* it may be about older data */
 		qc->pos += res < 0 ? tcmur_io_progress(io) : 0;
@@ -100,9 +98,8 @@ static bool write_in_place(struct qcow_cmd *qc)
 static void data_written(struct tcmur_io *io, int64_t res)
 {
 	struct qcow_cmd *qc = (struct qcow_cmd *)io;
-	uint64_t len = qc->copy ? qc->change.len : qc->piece;
 
-	if (res != (int64_t)len) {
+	if (res != (int64_t)(qc->copy ? qc->copy->iov.iov_len : qc->piece)) {
 		qcow_piece_failed(qc, res < 0 ? (int)-res : EIO);
 		return;
 	}
@@ -130,6 +127,9 @@ static void copied(struct qcow_cmd *qc, int err)
 	else
 		memset(at, 0, qc->piece);
 	copy->iov = (struct iovec) { copy->room.iov_base, (size_t)qc->change.len };
+	if (has_data_file(lun)) /* which ends where the disk does */
+		copy->iov.iov_len =
+			at_most(qc->change.len, lun->top->size - (qc->change.host + start));
 	qc->io.done = data_written;
 	tcmur_io_writev(lun->dev, &qc->io, lun->top->data_fd, &copy->iov, 1,
 			(off_t)(qc->change.host + start), 0);
@@ -273,6 +273,7 @@ static bool write_zeros(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t 
 		}
 		if (data)
 			return lun->no_holes ? write_in_place(qc) : punch(qc);
+		most = len; /* what follows may have data there */
 	}
 	if (says_zeros && qc->pos % cluster == 0 && most >= cluster)
 		return deallocate(qc, slice, most - most % cluster);

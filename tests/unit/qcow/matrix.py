@@ -226,7 +226,7 @@ class Matrix:
             return
         image = self.path("whole.qcow2")
         self.make(image, 16 * MIB)
-        self.refused(f"qcow/{image}", "add the option ;ro")
+        self.refused(f"qcow/{image};snapshot=one", "a snapshot can only be read")
         self.refused(f"qcow/{image};ro;frob", "no option of the qcow handler")
         self.refused("qcow/relative;ro", "not an absolute path")
         self.refused(f"qcow/{self.dir};ro", "neither a regular file")
