@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fileio.h"
 #include "header.h"
 
 #define QCOW_LAYERS_MAX 256
@@ -53,11 +54,6 @@ int qcow_snapshot_use(struct qcow_layer *layer, const char *name, char **reason)
 
 /* Reads an L1 table into layer->l1. 0 or -errno with *reason. */
 int qcow_layer_read_l1(struct qcow_layer *layer, uint64_t offset, uint32_t entries, char **reason);
-
-/* What the file has of len bytes at off: how many, or -errno. Any thread. */
-ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off);
-/* All of len bytes at off: 0; -ENODATA if the file ends before; -errno. */
-int qcow_pread(int fd, void *buf, size_t len, uint64_t off);
 
 /* ---- lock.c ---- */
 
