@@ -318,6 +318,7 @@ int main(int argc, char **argv)
 	take_args(argc, argv);
 	snprintf(path, sizeof(path), "%s/cut", dir);
 	mkdir(path, 0755);
+	assert(*path == '/' && !chdir(path)); /* to which QEMU takes the data file's name */
 	if (snapshot)
 		then = read_snapshot(image, &size);
 	for (unsigned long i = 0; i < rounds && !load_wrong; i++)
