@@ -19,6 +19,7 @@
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define EXT_FEATURE_NAMES  0x6803f857u
 #define EXT_DATA_FILE      0x44415441u
+#define EXT_BITMAPS        0x23852875u
 
 #define FEATURE_ENTRY_BYTES 48
 #define FEATURE_NAME_BYTES  46
@@ -190,6 +191,14 @@ static int parse_extensions(const uint8_t *buf, size_t len, size_t at, struct qc
 		case EXT_FEATURE_NAMES:
 			names->at = buf + at;
 			names->bytes = (size_t)bytes;
+			break;
+		case EXT_BITMAPS:
+			if (bytes < 24)
+				break;
+			h->bitmaps_extension = at - 8;
+			h->nb_bitmaps = get_be32(buf + at);
+			h->bitmap_directory_size = get_be64(buf + at + 8);
+			h->bitmap_directory_offset = get_be64(buf + at + 16);
 			break;
 		default: /* can be safely ignored */
 			break;

@@ -51,6 +51,11 @@ struct qcow_header {
 	uint64_t compatible_features;
 	uint64_t autoclear_features;
 	enum qcow_compression compression;
+	/* Dirty bitmaps: 0 of them, or where their extension is in the file, and what it says. */
+	uint32_t nb_bitmaps;
+	uint64_t bitmaps_extension;
+	uint64_t bitmap_directory_offset;
+	uint64_t bitmap_directory_size; /* bytes */
 	/* Empty: there is none. */
 	char backing_file[QCOW_NAME_MAX + 1];
 	char backing_format[16];

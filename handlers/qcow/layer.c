@@ -12,33 +12,6 @@
 #include "bytes.h"
 #include "refuse.h"
 
-ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off)
-{
-	size_t have = 0;
-
-	while (have < len) {
-		ssize_t n = pread(fd, (char *)buf + have, len - have, (off_t)(off + have));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
-
-int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
-{
-	ssize_t n = qcow_pread_some(fd, buf, len, off);
-
-	if (n < 0)
-		return (int)n;
-	return (size_t)n == len ? 0 : -ENODATA;
-}
-
 /* ---- a file ---- */
 
 /* The name may come out of an image that somebody else has made: what it names is looked at before it is

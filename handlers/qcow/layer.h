@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fileio.h"
 #include "header.h"
 
 #define QCOW_LAYERS_MAX 256
@@ -51,13 +52,19 @@ void qcow_layers_close(struct qcow_layer *top); /* also NULL */
 /* Takes the L1 table and the size of the snapshot instead of the active ones. 0 or -errno with *reason. */
 int qcow_snapshot_use(struct qcow_layer *layer, const char *name, char **reason);
 
+/* The L1 table of the snapshot whose entry in the snapshot table is at *off, which becomes that of the next. 0 or
+ * -errno. Blocks. */
+int qcow_snapshot_next(const struct qcow_layer *layer, uint64_t *off, uint64_t *l1_offset,
+		       uint32_t *l1_size);
+
 /* Reads an L1 table into layer->l1. 0 or -errno with *reason. */
 int qcow_layer_read_l1(struct qcow_layer *layer, uint64_t offset, uint32_t entries, char **reason);
 
-/* What the file has of len bytes at off: how many, or -errno. Any thread. */
-ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off);
-/* All of len bytes at off: 0; -ENODATA if the file ends before; -errno. */
-int qcow_pread(int fd, void *buf, size_t len, uint64_t off);
+/* ---- bitmaps.c ---- */
+
+/* Calls fn with each piece of the image that dirty bitmaps take, until it fails. 0 or -errno. Blocks. */
+int qcow_bitmaps_each(const struct qcow_layer *layer,
+		      int (*fn)(void *arg, uint64_t off, uint64_t len), void *arg);
 
 /* ---- lock.c ---- */
 

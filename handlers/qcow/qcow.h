@@ -247,8 +247,8 @@ int qcow_grow(struct qcow_lun *lun, uint64_t size, char **reason);
 /* ---- repair.c ---- */
 
 /* An image whose refcounts are not up to date: all references are counted, and the counts set right; then the bit
- * that says so is cleared. 0 or -errno with *reason. May block. */
-int qcow_repair(struct qcow_layer *layer, char **reason);
+ * that says so is cleared. *changed: how many were wrong. 0 or -errno with *reason. May block. */
+int qcow_repair(struct qcow_layer *layer, uint64_t *changed, char **reason);
 
 /* ---- commands ---- */
 

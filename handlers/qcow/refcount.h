@@ -66,13 +66,44 @@ int qcow_refcounts_drop(struct qcow_refcounts *r, uint64_t off, uint64_t len);
 /* Gives back what was reserved and is not used, and shortens the file if that was its end. */
 int qcow_refcounts_give_back(struct qcow_refcounts *r, const struct qcow_run *runs, size_t count);
 
-/* A cluster's. 0 or -errno. */
+/* ---- refcount.c, for reserve.c and repair.c ---- */
+
+static inline uint32_t qcow_rc_block_bits(const struct qcow_refcounts *r)
+{
+	return r->cluster_bits + 3 - r->order;
+}
+
+static inline size_t qcow_rc_block(const struct qcow_refcounts *r, uint64_t cluster)
+{
+	return (size_t)(cluster >> qcow_rc_block_bits(r));
+}
+
+static inline size_t qcow_rc_cluster(const struct qcow_refcounts *r)
+{
+	return (size_t)1 << r->cluster_bits;
+}
+
+/* A cluster's; 0 if no block covers it. 0 or -errno. */
 int qcow_refcount_get(struct qcow_refcounts *r, uint64_t cluster, uint64_t *value);
+/* Of one that is covered. */
+int qcow_refcount_set(struct qcow_refcounts *r, uint64_t cluster, uint64_t value);
+bool qcow_refcounts_covered(const struct qcow_refcounts *r, uint64_t cluster);
+/* hint becomes the first cluster from there on that is not counted. */
+int qcow_refcounts_seek(struct qcow_refcounts *r);
+/* A block, of no references, that is in this cluster. */
+int qcow_refcounts_make_block(struct qcow_refcounts *r, size_t index, uint64_t cluster);
+/* A table with an entry for the cluster first, which is the first behind what the present one is about. */
+int qcow_refcounts_grow(struct qcow_refcounts *r, uint64_t first);
+/*
+ * Counts clusters in a row, in blocks that come behind it where there are none yet, and counts these. hint is
+ * behind all of them then. -EAGAIN: there is no room behind it.
+ */
+int qcow_refcounts_count_row(struct qcow_refcounts *r, uint64_t first, uint64_t count);
 /* What was set is in the file's page cache, and if there are new blocks durable. */
 int qcow_refcounts_write(struct qcow_refcounts *r);
-
-/* All of len bytes at off; 0 or -errno. Any thread. */
-int qcow_pwrite(int fd, const void *buf, size_t len, uint64_t off);
-int qcow_sync(int fd);
+/* The same, of the block that was set last; new ones are not in the table yet. */
+int qcow_refcounts_write_block(struct qcow_refcounts *r);
+/* From the file. */
+int qcow_refcounts_reload(struct qcow_refcounts *r);
 
 #endif

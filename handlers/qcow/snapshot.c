@@ -62,6 +62,19 @@ static int read_entry(const struct qcow_layer *layer, uint64_t *off, struct entr
 	return ret;
 }
 
+int qcow_snapshot_next(const struct qcow_layer *layer, uint64_t *off, uint64_t *l1_offset,
+		       uint32_t *l1_size)
+{
+	struct entry entry = { 0 };
+	int ret = read_entry(layer, off, &entry);
+
+	if (!ret && *off - layer->header.snapshots_offset > TABLE_BYTES_MAX)
+		ret = -EFBIG;
+	*l1_offset = entry.l1_table_offset;
+	*l1_size = entry.l1_size;
+	return ret;
+}
+
 static int use(struct qcow_layer *layer, const struct entry *entry, char **reason)
 {
 	uint64_t needed = qcow_l1_entries(&layer->header, entry->size);

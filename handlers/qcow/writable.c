@@ -28,15 +28,50 @@ int qcow_header_set_bits(int fd, uint64_t at, uint64_t set, uint64_t clear)
 	return ret ? ret : qcow_sync(fd);
 }
 
-/* What would not be true any more once something is written is taken back before. */
-static int clear_autoclear(struct qcow_layer *top, char **reason)
+#define EXT_DROPPED 0x64726f70u /* a type that means nothing, and is passed over */
+
+static int drop_piece(void *arg, uint64_t off, uint64_t len)
 {
-	uint64_t kept = QCOW_AUTOCLEAR_RAW_DATA;
+	return qcow_refcounts_drop(arg, off, len);
+}
+
+/* Their clusters are free once no header says that they are bitmaps. */
+static int drop_bitmaps(struct qcow_lun *lun)
+{
+	struct qcow_layer *top = lun->top;
+	uint8_t type[4];
 	int ret;
 
-	if (top->header.version < 3 || !(top->header.autoclear_features & ~kept))
+	if (!top->header.nb_bitmaps)
 		return 0;
-	ret = qcow_header_set_bits(top->fd, QCOW_AUTOCLEAR_AT, 0, ~kept);
+	put_be32(type, EXT_DROPPED);
+	ret = qcow_pwrite(top->fd, type, sizeof(type), top->header.bitmaps_extension);
+	if (!ret)
+		ret = qcow_sync(top->fd);
+	if (ret)
+		return ret;
+	tcmu_dev_warn(lun->dev,
+		      "'%s' had %u dirty bitmaps, which would not be true any more once something is "
+		      "written: they are deleted, and the next backup has to be a full one",
+		      top->path, top->header.nb_bitmaps);
+	qcow_bitmaps_each(top, drop_piece, &lun->keeper.refcounts); /* else they stay counted */
+	top->header.nb_bitmaps = 0;
+	return 0;
+}
+
+/* What would not be true any more once something is written is taken back before. */
+static int clear_autoclear(struct qcow_lun *lun, char **reason)
+{
+	struct qcow_layer *top = lun->top;
+	uint64_t kept = QCOW_AUTOCLEAR_RAW_DATA;
+	int ret = 0;
+
+	if (top->header.version < 3)
+		return 0;
+	if (top->header.autoclear_features & ~kept)
+		ret = qcow_header_set_bits(top->fd, QCOW_AUTOCLEAR_AT, 0, ~kept);
+	if (!ret)
+		ret = drop_bitmaps(lun);
 	return ret ? qcow_refuse(reason, -ret, "its header cannot be written: %s", strerror(-ret))
 		   : 0;
 }
@@ -61,14 +96,22 @@ int qcow_writable_open(struct qcow_lun *lun, char **reason)
 {
 	struct qcow_layer *top = lun->top;
 	uint64_t cluster = 1ull << top->header.cluster_bits;
+	uint64_t changed;
 	int ret = check_header(top, reason);
 
-	if (!ret && top->header.incompatible_features & QCOW_INCOMPAT_DIRTY)
-		ret = qcow_repair(top, reason);
+	if (!ret && top->header.incompatible_features & QCOW_INCOMPAT_DIRTY) {
+		ret = qcow_repair(top, &changed, reason);
+		if (!ret)
+			tcmu_dev_info(
+				lun->dev,
+				"'%s' was not closed: %llu of its refcounts were not up to date, "
+				"and have been set right",
+				top->path, (unsigned long long)changed);
+	}
 	if (!ret)
 		ret = qcow_keeper_open(lun, reason);
 	if (!ret)
-		ret = clear_autoclear(top, reason);
+		ret = clear_autoclear(lun, reason);
 	if (ret && *reason)
 		qcow_refuse(reason, 0, "'%s': %s", top->path, *reason);
 	if (!ret)

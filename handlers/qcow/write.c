@@ -128,8 +128,8 @@ static void copied(struct qcow_cmd *qc, int err)
 		memset(at, 0, qc->piece);
 	copy->iov = (struct iovec) { copy->room.iov_base, (size_t)qc->change.len };
 	if (has_data_file(lun)) /* which ends where the disk does */
-		copy->iov.iov_len =
-			at_most(qc->change.len, lun->top->size - (qc->change.host + start));
+		copy->iov.iov_len = at_most(qc->change.len,
+					    lun->top->size - (qc->change.host + start));
 	qc->io.done = data_written;
 	tcmur_io_writev(lun->dev, &qc->io, lun->top->data_fd, &copy->iov, 1,
 			(off_t)(qc->change.host + start), 0);

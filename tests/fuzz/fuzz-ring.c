@@ -260,8 +260,10 @@ static void misbehave(void)
 	switch (take(1) % 3) {
 	case 0: /* another hm_cmd_size */
 		model_before(&m);
-		if (m.was_reset)
+		if (m.was_reset) {
+			m.strike = 0; /* there is no call that it could come in */
 			return;
+		}
 		cmd = tcmu_ring_next(&m.ring, PRIV_SIZE + 100);
 		assert(!cmd || (m.ring.priv_size >= PRIV_SIZE + 100));
 		if (cmd) { /* it was the first one */
