@@ -199,6 +199,18 @@ static void look_at_snapshot(const char *path)
 	free(now);
 }
 
+/* Half of the moments are just before a sync, when most is not durable. */
+static size_t choose_moment(void)
+{
+	size_t at = (size_t)rig_random(record_count + 1);
+
+	if (rig_random(2))
+		return at;
+	while (at < record_count && record_changes[at].kind != RECORD_SYNC)
+		at++;
+	return at;
+}
+
 static void look_at(unsigned long point)
 {
 	unsigned int wrong = load_wrong;
@@ -209,7 +221,7 @@ static void look_at(unsigned long point)
 	if (only_point && point != only_point && point % points)
 		return;
 	rig_seed(seed * 1000003 + point); /* it does not depend on which others are looked at */
-	at = (size_t)rig_random(record_count + 1);
+	at = choose_moment();
 	power = rig_random(4);
 	snprintf(what, sizeof(what), "point %lu, %s after %zu of %zu changes", point,
 		 power ? "power cut" : "killed", at, record_count);
@@ -241,6 +253,24 @@ static void look_at(unsigned long point)
 
 /* ---- */
 
+/* What goes wrong between two syncs is seen where they are rare, and what is wrong with clusters that are used
+ * again where many become free. */
+static void choose_load(void)
+{
+	static const struct load_options loads[] = {
+		{ .fua = 2,
+		  .weight = { 0, 24, 2, 4, 2, 4, 1 },
+		  .most = 64 << 10,
+		  .near = 256 << 10 },
+		{ .fua = 0, .weight = { 0, 96, 8, 8, 1, 8, 4 }, .most = 16 << 10, .near = 1 << 20 },
+		{ .fua = 6, .weight = { 0, 24, 0, 1, 0, 2, 1 }, .most = 8 << 10, .near = 64 << 10 },
+		{ .fua = 0, .weight = { 0, 24, 8, 24, 1, 4, 1 }, .most = 256 << 10 },
+	};
+
+	load_options = loads[rig_random(sizeof(loads) / sizeof(*loads))];
+	load_options.tags = true;
+}
+
 static void record(void)
 {
 	const char *options = rig_random(2) ? ";cache=64K" : "";
@@ -266,6 +296,7 @@ static void one_round(unsigned long round)
 	char path[600];
 
 	rig_seed(seed * 1009 + round);
+	choose_load();
 	load_init(contents, size);
 	record();
 	for (unsigned long i = 1; i <= points && load_wrong < 5; i++)
@@ -298,11 +329,6 @@ static void take_args(int argc, char **argv)
 		else if (!strncmp(argv[i], "point=", 6))
 			only_point = strtoul(argv[i] + 6, NULL, 10);
 	}
-	load_options = (struct load_options) { .tags = true,
-					       .fua = 2,
-					       .weight = { 0, 24, 2, 4, 2, 4, 1 },
-					       .most = 64 << 10,
-					       .near = 256 << 10 };
 }
 
 int main(int argc, char **argv)
