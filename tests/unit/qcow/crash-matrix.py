@@ -57,7 +57,7 @@ def main():
             modes += ["rounds=4"] if args.long else ["rounds=2"]
             argv = [args.crash, folder, os.path.basename(image), variant.data_file or "-",
                     str(random.Random(f"crash {variant.name} {seed}").randrange(1 << 30)),
-                    "400" if args.long else "150", "200" if args.long else "15", *modes]
+                    "400" if args.long else "150", "200" if args.long else "10", *modes]
             done = subprocess.run(argv, capture_output=True, text=True)
             if done.returncode:
                 print(f"FAIL: {variant.name}, seed {seed}: status {done.returncode}: "
