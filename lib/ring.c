@@ -201,7 +201,8 @@ bool tcmu_ring_resumable(const struct tcmu_ring *ring)
 	if (is_marked(ring) &&
 	    (scratch->state == TCMU_RING_MARK_RESETTING || scratch->state == TCMU_RING_MARK_PARKED))
 		return false;
-	if (!tcmu_ring_ends_sane(ring))
+	/* The one that is used, too: the kernel may have moved it in between. */
+	if (!offset_sane(ring, tail) || !tcmu_ring_ends_sane(ring))
 		return false;
 	if (tail == ring_load_head(ring))
 		return true;

@@ -164,12 +164,27 @@ int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64
 	return 1;
 }
 
+bool qcow_slice_may_pin(struct qcow_slice *slice, struct qcow_waiter *waiter)
+{
+	if (slice->pins || slice->slices->pinned < slice->slices->count / 2)
+		return true;
+	wait_in(&slice->slices->roomless, waiter);
+	return false;
+}
+
+void qcow_slice_pin(struct qcow_slice *slice)
+{
+	if (!slice->pins++)
+		slice->slices->pinned++;
+}
+
 void qcow_slice_unpin(struct qcow_slice *slice)
 {
 	struct qcow_waiter *roomless = slice->slices->roomless;
 
 	if (--slice->pins)
 		return;
+	slice->slices->pinned--;
 	slice->slices->roomless = NULL;
 	resume_all(roomless, 0);
 }

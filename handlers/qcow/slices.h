@@ -50,6 +50,7 @@ struct qcow_slices {
 	size_t buckets;
 	uint8_t *entries; /* all of them */
 	size_t hand;
+	size_t pinned; /* slices */
 	struct qcow_waiter *roomless; /* those that wait because all slices are being read */
 };
 
@@ -63,6 +64,12 @@ void qcow_slices_fini(struct qcow_slices *slices);
  */
 int qcow_slices_get(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice);
+/*
+ * May it be pinned? False: as many others are as can be, since who has pinned one may need another to go on;
+ * waiter gets resume(), later.
+ */
+bool qcow_slice_may_pin(struct qcow_slice *slice, struct qcow_waiter *waiter);
+void qcow_slice_pin(struct qcow_slice *slice);
 void qcow_slice_unpin(struct qcow_slice *slice);
 /* These bytes of the file are something else now. */
 void qcow_slices_forget(struct qcow_slices *slices, struct qcow_layer *layer, uint64_t off,

@@ -187,7 +187,7 @@ static bool allocate(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t len
 	}
 	change.whole = whole;
 	change.barrier = !clean;
-	slice->pins++;
+	qcow_slice_pin(slice);
 	qcow_claim(qc, first, (qc->pos + len - 1) / cluster);
 	qc->change = change;
 	qc->piece = len;
@@ -238,7 +238,7 @@ static bool deallocate(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t l
 {
 	const struct qcow_header *h = &qc->lun->top->header;
 
-	slice->pins++;
+	qcow_slice_pin(slice);
 	qcow_claim(qc, qc->pos >> h->cluster_bits, (qc->pos + len - 1) >> h->cluster_bits);
 	qc->change = (struct qcow_change) {
 		.kind = QCOW_SET_ZEROS,
@@ -347,8 +347,10 @@ static struct qcow_slice *own_slice(struct qcow_cmd *qc, uint64_t in_table, uint
 		damaged(qc, "an entry in its L2 table that refers to metadata");
 		return NULL;
 	}
+	if (!qcow_slice_may_pin(slice, &qc->waiter))
+		return NULL;
 	if (slice->failed) { /* nothing is done before the file has what the slice has */
-		slice->pins++;
+		qcow_slice_pin(slice);
 		qc->change = (struct qcow_change) { .slice = slice };
 		qcow_commit(qc);
 		return NULL;

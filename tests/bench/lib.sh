@@ -76,9 +76,15 @@ store_begin()
 	mount -t tmpfs -o size=420m tmpfs "$store"
 }
 
-# All of it is there, so no job is the first to write a page.
+# Of both all is there, so no job is the first to write a page.
+image_of_pages()
+{
+	rm -f "$store/file" "$store/image"
+	qemu-img create -q -f qcow2 -o preallocation=full "$store/image" "$size"
+}
+
 file_of_pages()
 {
-	rm -f "$store/file"
+	rm -f "$store/file" "$store/image"
 	dd if=/dev/zero of="$store/file" bs=1M count=$((size >> 20)) status=none
 }

@@ -71,6 +71,17 @@ bench_ours()
 	stop_daemon
 }
 
+# bench_nbd NAME IMAGE: QEMU's own way to an image, by the kernel's network block device.
+bench_nbd()
+{
+	modprobe nbd
+	qemu-nbd --fork --format=qcow2 --cache=writeback --connect=/dev/nbd0 "$2"
+	wait_for 10 test "$(cat /sys/block/nbd0/size)" -gt 0 || fail "no disk by qemu-nbd"
+	DISK=/dev/nbd0
+	all_jobs "$1"
+	qemu-nbd --disconnect /dev/nbd0 >/dev/null
+}
+
 # Storage that is there at once and copies nothing: what is left is the way to it.
 nullb=/dev/nullb0
 nullb_begin()
@@ -111,6 +122,14 @@ for backstore in ${TCMU_VM_BENCH_BACKSTORES:-fileio null file file-workers}; do
 	file-workers)
 		file_of_pages
 		bench_ours file-workers "file/$store/file" --engine=workers
+		;;
+	qcow)
+		image_of_pages
+		bench_ours qcow "qcow/$store/image"
+		;;
+	qemu-nbd)
+		image_of_pages
+		bench_nbd qemu-nbd "$store/image"
 		;;
 	floor) bench_floor floor ;;
 	floor-file)

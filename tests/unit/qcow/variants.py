@@ -10,7 +10,7 @@ from matrix import MIB, io, life, run
 
 class Variant:
     """name: what --only looks for. size: of the disk. compressed: clusters of so many bytes
-    are in it, compressed. base: the format and size of a backing file; None: there is none."""
+    are in it, compressed. base: the format, size and options of a backing file; None: there is none."""
 
     def __init__(self, name, options="", fmt="qcow2", size=6 * MIB, zeros=True, compressed=0,
                  base=None, data_file=None, snapshot=False, bitmap=False):
@@ -28,9 +28,9 @@ class Variant:
         path = os.path.join(folder, image)
         backing = ()
         if self.base:
-            fmt, size = self.base
+            fmt, size, *options = self.base
             base = os.path.join(folder, "base." + fmt)
-            maker.make(base, size, "", fmt)
+            maker.make(base, size, *options or [""], fmt)
             io(base, fmt, life(rnd, size, 30, zeros=fmt == "qcow2"))
             backing = ("-b", base)
             if self.fmt == "qcow2":
@@ -83,6 +83,8 @@ def all_variants():
     add("backing, 0.10", "compat=0.10", zeros=False, base=("qcow2", 6 * MIB))
     add("backing, extended L2", "extended_l2=on", base=("qcow2", 6 * MIB))
     add("backing, small clusters", "cluster_size=4096", base=("raw", 6 * MIB))
+    # Many L2 tables, and a cache of few: a command that changes one needs others.
+    add("backing, tiny clusters", "cluster_size=512", base=("qcow2", 6 * MIB, "cluster_size=512"))
     add("snapshot", snapshot=True)
     add("snapshot, small clusters", "cluster_size=4096", snapshot=True)
     add("snapshot, zlib", compressed=65536, snapshot=True)

@@ -44,8 +44,8 @@ step "nobody writes to it"
 assert_eq "read-only" "$(cat "/sys/block/${disk#/dev/}/ro")" 1
 said=$(qemu-io -f qcow2 -c 'write 0 512' "$image" 2>&1) && fail "QEMU writes to an image that is served"
 assert_match "QEMU" "$said" 'Failed to get .*lock'
-lun_refused 'Operation not supported' writable "qcow/$image" "$size"
-grep -q 'user_0/writable: .*add the option ;ro' "$daemon_log" || fail "the log does not say what to do"
+lun_refused 'Device or resource busy' writable "qcow/$image" "$size"
+grep -q 'user_0/writable: .*is being used by another process' "$daemon_log" || fail "the log does not say why"
 
 step "the next daemon"
 stop_daemon

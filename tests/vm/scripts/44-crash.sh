@@ -3,7 +3,7 @@
 #
 # kill -9, and upgrades in place, under load: what the ring held is done by the
 # next daemon, and the initiators, over the loopback fabric and over iSCSI, see a
-# pause and no error.
+# pause and no error; a file, and an image of QEMU's, in which it finds no error.
 #
 # TCMU_VM_KILLS, TCMU_VM_UPGRADES: how often.
 #
@@ -27,6 +27,15 @@ lun_create remote "file/$(backing remote.img "$size")" "$size"
 iscsi_target "$core/remote"
 iscsi_login
 disks=("$DISK" "$REMOTE")
+image=
+if [ -e "$handlers_dir/handler_qcow.so" ] && command -v qemu-img >/dev/null; then
+	image=/mnt/data/crash.qcow2
+	rm -f "$image"
+	qemu-img create -q -f qcow2 "$image" "$size"
+	lun_create image "qcow/$image" "$size"
+	lun_attach image
+	disks+=("$DISK")
+fi
 
 fios=()
 for disk in "${disks[@]}"; do
@@ -131,4 +140,12 @@ iscsi_target_end || fail "the iSCSI target cannot be removed"
 lun_delete remote
 lun_detach crash
 lun_delete crash
+if [ -n "$image" ]; then
+	lun_detach image
+	lun_delete image
+	# What was reserved by those that were killed is counted and not used.
+	qemu-img check "$image" >"$TCMU_RESULTS/44-check.out" 2>&1 || [ $? -eq 3 ] ||
+		fail "QEMU finds errors in the image: $(head -n 20 "$TCMU_RESULTS/44-check.out")"
+	rm "$image"
+fi
 stop_daemon
