@@ -205,7 +205,8 @@ judge()
 }
 
 # conformance_lun LABEL OPTIONS SIZE ["TESTS..." [key=value...]]: the suite on a fresh
-# LUN of the file handler, or $conformance_handler, with these options behind its path.
+# LUN of the file handler, or $conformance_handler, with these options behind its path; for
+# qcow on an image.
 conformance_handler=file
 conformance_lun()
 {
@@ -213,6 +214,7 @@ conformance_lun()
 	shift 3
 	[ $# -eq 0 ] || shift
 	file=$(backing conformance.img "$size")
+	[ "$conformance_handler" != qcow ] || qemu-img create -q -f qcow2 "$file" "$size"
 	lun_create conformance "$conformance_handler/$file$options" "$size" "$@" || return 1
 	iscsi_target "$core/conformance"
 	# shellcheck disable=SC2086 # a list of words

@@ -290,6 +290,21 @@ class Matrix:
         os.truncate(image, 100)
         self.refused(f"qcow/{image};ro", "ends inside its header")
 
+    def costs(self):
+        """1 TiB with all of its L2 tables, of which few are in memory: a read where none is costs
+        one read more."""
+        if not self.wanted("costs"):
+            return
+        image = self.path("large.qcow2")
+        self.make(image, 1 << 40, "preallocation=metadata")
+        for cache in "64K", "4M":
+            done = subprocess.run([self.reader, f"qcow/{image};cache={cache}", "1", "costs"],
+                                  capture_output=True, text=True)
+            most = done.stdout.split()[-1] if done.stdout else "?"
+            print(f"1 TiB, 2000 reads of 4 KiB, cache={cache}: operations: {done.stdout.strip()}")
+            if done.returncode or most != "2":
+                failures.append(f"1 TiB, cache={cache}: {done.stdout} {done.stderr}")
+
     def locks(self):
         """QEMU refuses to write to what we serve, and we to serve what it writes to."""
         if not self.wanted("locks"):
@@ -311,8 +326,19 @@ class Matrix:
                               capture_output=True, text=True)
         if "lock" not in done.stdout + done.stderr:
             failures.append(f"QEMU writes to what we serve: {done.stdout} {done.stderr}")
+        self.refused(f"qcow/{image}", "is being used by another process")
         # Readers do not mind each other.
         run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, self.path("copy.raw"))
+        ours.stdin.close()
+        ours.wait()
+        ours = subprocess.Popen([self.reader, f"qcow/{image}", "1", "-"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+        ours.stdout.readline()
+        for argv in (["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, self.path("copy.raw")],
+                     ["qemu-io", "-f", "qcow2", "-c", "write 0 512", image]):
+            done = subprocess.run(argv, capture_output=True, text=True)
+            if "lock" not in done.stdout + done.stderr:
+                failures.append(f"{argv[0]} uses what we write to: {done.stdout} {done.stderr}")
         ours.stdin.close()
         ours.wait()
 
@@ -326,7 +352,7 @@ def main():
     if not shutil.which("qemu-img") or not shutil.which("qemu-io"):
         print("SKIP: qemu-img and qemu-io are missing (apt install qemu-utils)")
         return 77
-    for part in "formats", "compressed", "chains", "snapshots", "refusals", "locks":
+    for part in "formats", "compressed", "chains", "snapshots", "refusals", "costs", "locks":
         with tempfile.TemporaryDirectory(prefix="qcow-", dir="/var/tmp") as folder:
             getattr(Matrix(args.reader, folder, args.seed, args.only), part)()
     for failure in failures:

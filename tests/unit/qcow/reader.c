@@ -2,7 +2,7 @@
 /*
  * qcow-reader CONFIG SEED TWIN: the disk of an image is what the raw file TWIN has. All of it is read, by many
  * commands at once, of any length and order; and what is said to be deallocated reads as zeros. TWIN "-": it
- * is open until the standard input ends.
+ * is open until the standard input ends. TWIN "costs": how many operations blocks at random cost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,6 +117,23 @@ static void run(void)
 	}
 }
 
+/* One after the other: those for the first of them fill no cache. */
+static int costs(void)
+{
+	unsigned long most = 0, before;
+	uint8_t buf[4096];
+
+	for (int i = 0; i < 2000; i++) {
+		before = rig_steps;
+		if (rig_read(buf, sizeof(buf), rig_random(rig_size / sizeof(buf)) * sizeof(buf)))
+			return 1;
+		if (rig_steps - before > most)
+			most = rig_steps - before;
+	}
+	printf("%lu of all, at most %lu\n", rig_steps, most);
+	return rig_close() ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct stat st;
@@ -140,6 +157,8 @@ int main(int argc, char **argv)
 		rig_close();
 		return 0;
 	}
+	if (!strcmp(argv[3], "costs"))
+		return costs();
 	fd = open(argv[3], O_RDONLY);
 	if (fd < 0 || fstat(fd, &st) || (uint64_t)st.st_size / 512 * 512 != rig_size) {
 		fprintf(stderr, "%s does not have %llu bytes\n", argv[3],

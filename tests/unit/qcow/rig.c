@@ -249,6 +249,8 @@ uint64_t tcmur_io_progress(const struct tcmur_io *io)
 	return 0;
 }
 
+unsigned long rig_steps;
+
 bool rig_step(void)
 {
 	struct operation op;
@@ -256,6 +258,7 @@ bool rig_step(void)
 
 	if (!waiting)
 		return false;
+	rig_steps++;
 	n = (size_t)rig_random(waiting);
 	op = operations[n];
 	operations[n] = operations[--waiting];

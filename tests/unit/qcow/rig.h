@@ -46,6 +46,7 @@ struct rig_cmd *rig_begin(void);
 void rig_returned(struct rig_cmd *rc, int sts);
 /* Does one of the operations. False: there is none. */
 bool rig_step(void);
+extern unsigned long rig_steps; /* so many it has done */
 /* Until rc is not busy. */
 int rig_finish(struct rig_cmd *rc);
 

@@ -127,6 +127,41 @@ class Writing:
         self.judge(leaks=True)
 
 
+def damaged(writer, folder):
+    """An entry that refers to metadata: nothing is written over them, and the image is marked."""
+    image, twin = os.path.join(folder, "a.qcow2"), os.path.join(folder, "twin.raw")
+    for name, field in ("L1 table", 40), ("refcount table", 48), ("L2 table", "l2"):
+        run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+        io(image, "qcow2", ["write -P 1 0 64k"])
+        with open(image, "r+b") as f:
+            def number(at):
+                f.seek(at)
+                return int.from_bytes(f.read(8), "big")
+            l2 = number(number(40)) & 0x00fffffffffffe00
+            target = l2 if field == "l2" else number(field)
+            f.seek(l2 + 8)  # the second cluster
+            f.write((1 << 63 | target).to_bytes(8, "big"))
+        with open(image, "rb") as f:
+            before = f.read()
+        with open(twin, "wb") as f:
+            f.truncate(MIB)
+        done = subprocess.run([writer, f"qcow/{image}", "1", twin, "50", "reopens=0"],
+                              capture_output=True, text=True, errors="replace")
+        with open(image, "rb") as f:
+            after = f.read()
+        marked = bool(after[79] & 2)
+        if "that refers to metadata" not in done.stderr or not marked:
+            raise Failed(f"{name}: marked {marked}, {done.stderr[:500]}")
+        same = before[:72] == after[:72] and before[80:len(before)] == after[80:len(before)]
+        if not same:
+            raise Failed(f"{name}: written over")
+        again = subprocess.run([writer, f"qcow/{image}", "1", twin, "1"], capture_output=True,
+                               text=True, errors="replace")
+        if "marked as corrupt" not in again.stderr:
+            raise Failed(f"{name}: opened again: {again.stderr[:500]}")
+        os.unlink(image)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("writer")
@@ -142,6 +177,13 @@ def main():
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/var/tmp"
     for seed in range(args.seed, args.seed + (10 if args.long else 1)):
         print("seed", seed)
+        if args.only in "damaged":
+            with tempfile.TemporaryDirectory(prefix="qcow-", dir=memory) as folder:
+                try:
+                    damaged(args.writer, folder)
+                except (Failed, RuntimeError) as e:
+                    print(f"FAIL: damaged: {e}")
+                    failures += 1
         for variant in all_variants():
             if args.only not in variant.name:
                 continue
