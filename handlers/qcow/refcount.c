@@ -94,6 +94,7 @@ int qcow_refcounts_write_block(struct qcow_refcounts *r)
 static int load(struct qcow_refcounts *r, size_t index)
 {
 	uint64_t off = r->table[index];
+	ssize_t n;
 	int ret;
 
 	if (r->block_index == index)
@@ -102,10 +103,13 @@ static int load(struct qcow_refcounts *r, size_t index)
 	if (ret)
 		return ret;
 	r->block_index = NO_BLOCK;
-	ret = qcow_pread(r->fd, r->block, qcow_rc_cluster(r), off);
-	if (!ret)
-		r->block_index = index;
-	return ret == -ENODATA ? -EUCLEAN : ret;
+	n = qcow_pread_some(r->fd, r->block, qcow_rc_cluster(r), off);
+	if (n < 0)
+		return (int)n;
+	/* What is cut off counts nothing. */
+	memset(r->block + n, 0, qcow_rc_cluster(r) - (size_t)n);
+	r->block_index = index;
+	return 0;
 }
 
 int qcow_refcounts_make_block(struct qcow_refcounts *r, size_t index, uint64_t cluster)
@@ -167,7 +171,7 @@ int qcow_refcounts_reload(struct qcow_refcounts *r)
 	r->fresh_count = 0;
 	for (size_t i = 0; i < r->entries && !ret; i++) {
 		r->table[i] = get_be64(&r->table[i]) & ENTRY_OFFSET;
-		if (r->table[i] & (qcow_rc_cluster(r) - 1))
+		if (r->table[i] & (qcow_rc_cluster(r) - 1) || r->table[i] >= r->file_size)
 			ret = -EUCLEAN;
 	}
 	r->stale = ret != 0;

@@ -71,12 +71,14 @@ bench_ours()
 	stop_daemon
 }
 
+has_size() { [ "$(cat "/sys/block/$1/size")" -gt 0 ]; }
+
 # bench_nbd NAME IMAGE: QEMU's own way to an image, by the kernel's network block device.
 bench_nbd()
 {
 	modprobe nbd
 	qemu-nbd --fork --format=qcow2 --cache=writeback --connect=/dev/nbd0 "$2"
-	wait_for 10 test "$(cat /sys/block/nbd0/size)" -gt 0 || fail "no disk by qemu-nbd"
+	wait_for 30 has_size nbd0 || fail "no disk by qemu-nbd"
 	DISK=/dev/nbd0
 	all_jobs "$1"
 	qemu-nbd --disconnect /dev/nbd0 >/dev/null

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "memory-file.h"
 #include "tests/unit/qcow/rig.h"
 
 #define FILE_MAX (1u << 20)
@@ -22,7 +23,7 @@ static uint8_t buf[READ_MAX];
 
 static void make_file(int fd, const uint8_t *data, size_t size)
 {
-	assert(!ftruncate(fd, 0));
+	memory_file_clear();
 	while (size > 6) {
 		uint32_t off = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 |
 			       (uint32_t)data[2] << 8 | data[3];
@@ -95,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0) {
 		fd = memfd_create("image", MFD_CLOEXEC);
 		assert(fd >= 0);
+		memory_file_begin(fd);
 	}
 	snprintf(config, sizeof(config), "qcow//proc/self/fd/%d;cache=64K%s", fd,
 		 writes ? "" : ";ro");
