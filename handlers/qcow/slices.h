@@ -50,7 +50,7 @@ struct qcow_slices {
 	size_t buckets;
 	uint8_t *entries; /* all of them */
 	size_t hand;
-	size_t pinned; /* slices */
+	size_t pinned;                /* slices */
 	struct qcow_waiter *roomless; /* those that wait because all slices are being read */
 };
 

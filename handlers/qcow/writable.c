@@ -50,10 +50,11 @@ static int drop_bitmaps(struct qcow_lun *lun)
 		ret = qcow_sync(top->fd);
 	if (ret)
 		return ret;
-	tcmu_dev_warn(lun->dev,
-		      "'%s' had %u dirty bitmaps, which would not be true any more once something is "
-		      "written: they are deleted, and the next backup has to be a full one",
-		      top->path, top->header.nb_bitmaps);
+	tcmu_dev_warn(
+		lun->dev,
+		"'%s' had %u dirty bitmaps, which would not be true any more once something is "
+		"written: they are deleted, and the next backup has to be a full one",
+		top->path, top->header.nb_bitmaps);
 	qcow_bitmaps_each(top, drop_piece, &lun->keeper.refcounts); /* else they stay counted */
 	top->header.nb_bitmaps = 0;
 	return 0;
