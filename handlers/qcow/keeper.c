@@ -41,7 +41,7 @@ static int work_copy_table(struct qcow_keeper *k, size_t len)
 		ret = qcow_pwrite(fd, buf, len, k->table);
 	free(buf);
 	/* The entry would lead to zeros, if the power went. */
-	return ret ? ret : qcow_sync(fd);
+	return ret ? ret : qcow_refcounts_sync(&k->refcounts);
 }
 
 static int work_make_table(struct qcow_keeper *k)
@@ -89,7 +89,7 @@ static int64_t work_locked(struct qcow_keeper *k)
 {
 	switch (k->job) {
 	case QCOW_RESERVE:
-		return qcow_refcounts_reserve(&k->refcounts, k->batch, k->got, QCOW_RUNS);
+		return qcow_refcounts_reserve(&k->refcounts, k->batch, k->got, k->room);
 	case QCOW_MAKE_TABLE:
 		return work_make_table(k);
 	case QCOW_SYNC:
@@ -132,9 +132,6 @@ static void reserve_done(struct qcow_keeper *k, int64_t res)
 			k->reserved += k->got[i].len >> cluster_bits(k);
 			continue;
 		}
-		/* A run that finds no place is lost until the image is checked: there are 128 left. */
-		if (k->runs == QCOW_RUNS)
-			break;
 		k->reserve[k->runs++] = k->got[i];
 		k->reserved += k->got[i].len >> cluster_bits(k);
 	}
@@ -180,6 +177,7 @@ uint64_t qcow_keeper_take(struct qcow_cmd *qc, uint64_t least, uint64_t most, ui
 	    (!n || (k->reserved < k->batch / 4 && k->runs < QCOW_RUNS / 2))) {
 		while (k->batch < least)
 			k->batch *= 2;
+		k->room = QCOW_RUNS - 1 - k->runs; /* qcow_keeper_make_table() may give one back */
 		run_job(qc, QCOW_RESERVE);
 	}
 	return n;
@@ -343,6 +341,8 @@ static void job_done(struct tcmur_io *io, int64_t res)
 
 	k->job = QCOW_NO_JOB;
 	k->lun->top->file_size = k->refcounts.file_size;
+	if (k->refcounts.sync_err)
+		qcow_sync_failed(k->lun, k->refcounts.sync_err);
 	switch (job) {
 	case QCOW_RESERVE:
 		err = res < 0 ? (int)res : 0;

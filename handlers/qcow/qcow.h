@@ -112,6 +112,7 @@ struct qcow_cmd {
 	/* write.c */
 	bool fua;
 	bool must_sync; /* before it ends */
+	bool tried;     /* a write that was to be durable had no room: it is tried without */
 	uint64_t piece; /* bytes from pos on that are being written */
 	uint64_t sync_commits, sync_frees;
 	struct qcow_copy *copy;

@@ -13,6 +13,15 @@
 #define ENTRY_OFFSET 0xfffffffffffffe00ull /* the other bits are reserved */
 #define TABLE_AT     48 /* in the header: refcount_table_offset, refcount_table_clusters */
 
+int qcow_refcounts_sync(struct qcow_refcounts *r)
+{
+	int ret = qcow_sync(r->fd);
+
+	if (ret)
+		r->sync_err = -ret;
+	return ret;
+}
+
 /* ---- one block -------------------------------------------------------------------------------- */
 
 static uint64_t value_at(const struct qcow_refcounts *r, uint64_t n)
@@ -184,7 +193,7 @@ int qcow_refcounts_write(struct qcow_refcounts *r)
 
 	/* A block is durable before the table has it. */
 	if (!ret && r->fresh_count)
-		ret = qcow_sync(r->fd);
+		ret = qcow_refcounts_sync(r);
 	for (size_t i = 0; i < r->fresh_count && !ret; i++) {
 		uint64_t entry = htobe64(r->table[r->fresh[i]]);
 
@@ -192,7 +201,7 @@ int qcow_refcounts_write(struct qcow_refcounts *r)
 	}
 	if (!ret && r->fresh_count) {
 		r->fresh_count = 0;
-		ret = qcow_sync(r->fd);
+		ret = qcow_refcounts_sync(r);
 	}
 	return ret;
 }
@@ -212,7 +221,7 @@ static int switch_table(struct qcow_refcounts *r, uint64_t off)
 	}
 	free(entries);
 	if (!ret)
-		ret = qcow_sync(r->fd);
+		ret = qcow_refcounts_sync(r);
 	put_be64(header, off);
 	put_be32(header + 8, (uint32_t)(r->entries * 8 >> r->cluster_bits));
 	if (!ret)
@@ -221,7 +230,7 @@ static int switch_table(struct qcow_refcounts *r, uint64_t off)
 		return ret;
 	r->table_offset = off;
 	r->fresh_count = 0;
-	return qcow_sync(r->fd);
+	return qcow_refcounts_sync(r);
 }
 
 int qcow_refcounts_count_row(struct qcow_refcounts *r, uint64_t first, uint64_t count)

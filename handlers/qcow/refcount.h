@@ -45,6 +45,8 @@ struct qcow_refcounts {
 	size_t block_index; /* SIZE_MAX: none */
 	size_t dirty_from, dirty_to;
 
+	int sync_err; /* fdatasync() has failed with it: the page cache has lost something */
+
 	struct qcow_owned owned;
 };
 
@@ -103,6 +105,8 @@ int qcow_refcounts_count_row(struct qcow_refcounts *r, uint64_t first, uint64_t 
 int qcow_refcounts_write(struct qcow_refcounts *r);
 /* The same, of the block that was set last; new ones are not in the table yet. */
 int qcow_refcounts_write_block(struct qcow_refcounts *r);
+/* fdatasync(); 0 or -errno, which stays in sync_err. */
+int qcow_refcounts_sync(struct qcow_refcounts *r);
 /* From the file. */
 int qcow_refcounts_reload(struct qcow_refcounts *r);
 

@@ -102,7 +102,7 @@ static int reserve(struct qcow_refcounts *r, uint64_t want, struct qcow_run *run
 	if (!ret)
 		ret = qcow_refcounts_write(r);
 	if (!ret)
-		ret = qcow_sync(r->fd);
+		ret = qcow_refcounts_sync(r);
 	return ret ? ret : (int)count;
 }
 
@@ -116,7 +116,7 @@ static int append(struct qcow_refcounts *r, uint64_t len)
 	if (r->block_dev)
 		return -EOPNOTSUPP;
 	ret = make_zeros(r, &run);
-	return ret ? ret : qcow_sync(r->fd);
+	return ret ? ret : qcow_refcounts_sync(r);
 }
 
 int qcow_refcounts_reserve(struct qcow_refcounts *r, uint64_t want, struct qcow_run *runs,
@@ -189,7 +189,7 @@ int64_t qcow_refcounts_reserve_row(struct qcow_refcounts *r, uint64_t count)
 	if (!ret)
 		ret = qcow_refcounts_write(r);
 	if (!ret)
-		ret = qcow_sync(r->fd);
+		ret = qcow_refcounts_sync(r);
 	if (ret)
 		r->stale = true;
 	return ret ? ret : (int64_t)run.off;

@@ -157,7 +157,7 @@ static int64_t make_l1(struct qcow_lun *lun, uint32_t entries, uint64_t **l1)
 	if (!ret)
 		ret = qcow_pwrite(top->fd, table, bytes, (uint64_t)off);
 	if (!ret)
-		ret = qcow_sync(top->fd);
+		ret = qcow_refcounts_sync(&lun->keeper.refcounts);
 	if (!ret)
 		memcpy(*l1, top->l1, 8ull * top->l1_size);
 	free(table);
@@ -168,8 +168,9 @@ static int64_t make_l1(struct qcow_lun *lun, uint32_t entries, uint64_t **l1)
 	return off;
 }
 
-static int write_size(struct qcow_layer *top, uint64_t size, uint32_t l1_size, uint64_t l1_offset)
+static int write_size(struct qcow_lun *lun, uint64_t size, uint32_t l1_size, uint64_t l1_offset)
 {
+	struct qcow_layer *top = lun->top;
 	uint8_t front[HEADER_FRONT];
 	int ret = qcow_pread(top->fd, front, sizeof(front), 0);
 
@@ -180,7 +181,7 @@ static int write_size(struct qcow_layer *top, uint64_t size, uint32_t l1_size, u
 		put_be32(front + L1_SIZE_AT, l1_size);
 	put_be64(front + L1_OFFSET_AT, l1_offset);
 	ret = qcow_pwrite(top->fd, front, sizeof(front), 0); /* one sector */
-	return ret ? ret : qcow_sync(top->fd);
+	return ret ? ret : qcow_refcounts_sync(&lun->keeper.refcounts);
 }
 
 static int grow_locked(struct qcow_lun *lun, uint64_t size)
@@ -207,7 +208,7 @@ static int grow_locked(struct qcow_lun *lun, uint64_t size)
 	    ftruncate(top->data_fd, (off_t)size))
 		ret = -errno;
 	if (!ret)
-		ret = write_size(top, size, (uint32_t)entries, (uint64_t)off);
+		ret = write_size(lun, size, (uint32_t)entries, (uint64_t)off);
 	if (ret) {
 		free(l1);
 		return ret;
@@ -246,6 +247,8 @@ int qcow_grow(struct qcow_lun *lun, uint64_t size, char **reason)
 			top->path);
 	pthread_mutex_lock(&lun->keeper.lock);
 	ret = grow_locked(lun, size);
+	if (lun->keeper.refcounts.sync_err)
+		qcow_sync_failed(lun, lun->keeper.refcounts.sync_err);
 	pthread_mutex_unlock(&lun->keeper.lock);
 	if (ret)
 		return qcow_refuse(reason, -ret,

@@ -49,16 +49,38 @@ void qcow_piece_failed(struct qcow_cmd *qc, int err)
 
 /* ---- where there are clusters ---- */
 
+static bool write_in_place(struct qcow_cmd *qc);
+
+/*
+ * A failed write that was to be durable was either refused itself, or did write and then failed to write back,
+ * which may be about older data in the page cache. Lack of space is told apart by a write that is not: one that
+ * succeeds convicts the write-back.
+ */
+static void in_place_failed(struct qcow_cmd *qc, int err, uint64_t progress)
+{
+	qcow_uncut(qc);
+	if (qc->fua && !qc->must_sync && (err == ENOSPC || err == EDQUOT)) {
+		qc->tried = true;
+		write_in_place(qc);
+		return;
+	}
+	if (qc->fua && !qc->must_sync && err != ECANCELED)
+		qcow_sync_failed(qc->lun, err);
+	qc->pos += progress;
+	qcow_cmd_fail(qc, err);
+}
+
 static void in_place_done(struct tcmur_io *io, int64_t res)
 {
 	struct qcow_cmd *qc = (struct qcow_cmd *)io;
 
 	if (res != (int64_t)qc->piece) {
-		qcow_uncut(qc);
-		if (res < 0 && qc->fua && !qc->must_sync && res != -ECANCELED)
-			qcow_sync_failed(qc->lun, (int)-res); /* it may be about older data */
-		qc->pos += res < 0 ? tcmur_io_progress(io) : 0;
-		qcow_cmd_fail(qc, res < 0 ? (int)-res : EIO);
+		in_place_failed(qc, res < 0 ? (int)-res : EIO, res < 0 ? tcmur_io_progress(io) : 0);
+		return;
+	}
+	if (qc->tried) {
+		qcow_sync_failed(qc->lun, ENOSPC);
+		qcow_cmd_fail(qc, EIO);
 		return;
 	}
 	qcow_piece_done(qc);
@@ -84,7 +106,7 @@ static bool write_in_place(struct qcow_cmd *qc)
 {
 	struct qcow_lun *lun = qc->lun;
 	/* It makes its own bytes durable, and the entries that lead to them are. */
-	bool dsync = qc->fua && lun->commits == lun->synced && !lun->sync_failed;
+	bool dsync = qc->fua && lun->commits == lun->synced && !lun->sync_failed && !qc->tried;
 
 	qc->must_sync |= qc->fua && !dsync;
 	qc->piece = qc->iov ? qc->place.len : at_most(qc->place.len, QCOW_ZEROS_BYTES);
