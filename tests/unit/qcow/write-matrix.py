@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of every kind that qemu-img makes, written to by us and read by it.
 
-  write-matrix.py WRITER [--seed N] [--only TEXT] [--long] [--modes "MODE..."]
+  write-matrix.py WRITER [--seed N] [--only TEXT] [--long] [--qemu] [--modes "MODE..."]
 
 WRITER (qcow-writer) says what it has done; the same is done to a raw twin. Then qemu-img
 compare finds no difference, and qemu-img check neither errors nor leaks. After that qemu-io
-writes to the image itself, and WRITER goes on with that.
+writes to the image itself, and WRITER goes on with that. With --qemu (and --long) there is a second
+twin, an image of the same kind, to which qemu-io does the same.
 """
 
 import argparse
@@ -26,7 +27,7 @@ class Failed(Exception):
 
 
 class Writing:
-    def __init__(self, writer, folder, variant, seed):
+    def __init__(self, writer, folder, variant, seed, qemu=False):
         self.writer, self.dir, self.variant = writer, folder, variant
         self.rnd = random.Random(f"write {variant.name} {seed}")
         self.image = variant.make(folder, seed)
@@ -37,6 +38,34 @@ class Writing:
         if variant.snapshot:
             shutil.copy(self.twin, self.then)
         self.base = self.base_bytes()
+        self.image_twin = self.copy_image() if qemu else None
+
+    def copy_image(self):
+        """In a folder of its own, for the data file's name."""
+        folder = os.path.join(self.dir, "twin")
+        os.makedirs(folder, exist_ok=True)
+        for file in os.listdir(self.dir):
+            if file not in ("twin", "twin.raw", "then.raw", "now.raw") and not file.startswith("base"):
+                shutil.copy(os.path.join(self.dir, file), folder)
+        return os.path.join(folder, os.path.basename(self.image))
+
+    def do_by_qemu(self, commands):
+        folder, fmt = os.path.dirname(self.image_twin), self.variant.fmt
+        for command in commands:
+            if command.startswith("truncate"):
+                run("qemu-img", "resize", "-q", "-f", fmt, self.image_twin, command.split()[1], cwd=folder)
+        lines = [c for c in commands if not c.startswith("truncate")]
+        subprocess.run(["qemu-io", "-f", fmt, self.image_twin], input="\n".join(lines) + "\n",
+                       text=True, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+    def compare_by_qemu(self):
+        if self.variant.data_file:  # two of that name: the contents are compared one by one
+            raw = os.path.join(self.dir, "twin", "twin.raw")
+            run("qemu-img", "convert", "-f", self.variant.fmt, "-O", "raw", self.image_twin, raw,
+                cwd=os.path.dirname(raw))
+            return self.qemu_img("compare", "-f", "raw", "-F", self.variant.fmt, raw, self.image)
+        return self.qemu_img("compare", "-f", self.variant.fmt, "-F", self.variant.fmt, self.image,
+                             self.image_twin)
 
     def base_bytes(self):
         if not self.variant.base:
@@ -65,6 +94,8 @@ class Writing:
 
     def do_to_twin(self, commands):
         """What qemu-io would do, without a process."""
+        if self.image_twin:
+            self.do_by_qemu(commands)
         with open(self.twin, "r+b") as f:
             for command in commands:
                 what, *args = command.split()
@@ -84,6 +115,11 @@ class Writing:
         done = self.qemu_img("compare", "-f", self.variant.fmt, "-F", "raw", self.image, self.twin)
         if done.returncode:
             raise Failed(f"after seed {self.seed}: qemu-img compare: {done.stdout} {done.stderr}")
+        if self.image_twin:
+            done = self.compare_by_qemu()
+            if done.returncode:
+                raise Failed(f"after seed {self.seed}: not what QEMU has made: {done.stdout} "
+                             f"{done.stderr}")
         if self.variant.snapshot:
             now = os.path.join(self.dir, "now.raw")
             self.convert(now, "-l", "snapshot.name=one")
@@ -123,6 +159,8 @@ class Writing:
         self.write(count, "errors", *modes)
         # What became of the commands that failed only the writer knows.
         self.convert(self.twin)
+        if self.image_twin:
+            self.image_twin = self.copy_image()
         self.write(count // 2, *modes)
         self.judge(leaks=True)
 
@@ -168,6 +206,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--qemu", action="store_true")
     parser.add_argument("--modes", default="")
     args = parser.parse_args()
     if not shutil.which("qemu-img") or not shutil.which("qemu-io"):
@@ -189,7 +228,7 @@ def main():
                 continue
             with tempfile.TemporaryDirectory(prefix="qcow-", dir=memory) as folder:
                 try:
-                    Writing(args.writer, folder, variant, seed).rounds(
+                    Writing(args.writer, folder, variant, seed, args.qemu or args.long).rounds(
                         2000 if args.long else 200, 4 if args.long else 1, args.modes.split())
                 except (Failed, RuntimeError) as e:
                     print(f"FAIL: {variant.name}, seed {seed}: {e}")
