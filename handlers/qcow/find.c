@@ -12,6 +12,9 @@ int qcow_say_damaged(struct qcow_lun *lun, struct qcow_layer *layer, uint64_t po
 			     "qemu-img check (said once for this file)",
 			     layer->path, (unsigned long long)pos, what);
 	layer->corrupt_said = true;
+	/* Nobody knows what writing would destroy. */
+	if (lun->writable && layer == lun->top)
+		lun->damaged = true;
 	return -EUCLEAN;
 }
 

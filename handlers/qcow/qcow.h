@@ -154,7 +154,7 @@ void qcow_advance(struct qcow_cmd *qc, uint64_t len);
  * that no layer has). 0: step() is called when there is more to know; it calls this again. Or -errno.
  */
 int qcow_find(struct qcow_cmd *qc);
-/* Says so once for a file. -EUCLEAN. */
+/* Says so once for a file; the image itself is not written to any more. -EUCLEAN. */
 int qcow_say_damaged(struct qcow_lun *lun, struct qcow_layer *layer, uint64_t pos,
 		     const char *what);
 

@@ -315,7 +315,6 @@ static bool write_zeros(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t 
 static void damaged(struct qcow_cmd *qc, const char *what)
 {
 	qcow_say_damaged(qc->lun, qc->lun->top, qc->pos, what);
-	qc->lun->damaged = true;
 	qcow_keeper_mark_corrupt(qc);
 	qcow_cmd_fail(qc, EUCLEAN);
 }
