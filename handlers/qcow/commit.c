@@ -72,10 +72,12 @@ static void finish(struct qcow_cmd *qc, struct qcow_slice *slice, int err)
 {
 	uint64_t len = qc->change.len;
 
-	if (len && !err)
+	if (len && !err) {
 		qcow_piece_done(qc);
-	else
+	} else {
+		qcow_piece_left_data(qc);
 		qcow_copy_put(qc);
+	}
 	if (len)
 		qcow_unclaim(qc);
 	qcow_slice_unpin(slice);

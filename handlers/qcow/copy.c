@@ -74,14 +74,15 @@ bool qcow_copy_get(struct qcow_cmd *qc)
 void qcow_copy_put(struct qcow_cmd *qc)
 {
 	struct qcow_lun *lun = qc->lun;
-	struct qcow_waiter *waiter = lun->for_copy;
+	struct qcow_waiter *waiter;
 
 	if (!qc->copy)
 		return;
 	qc->copy->next = lun->copies;
 	lun->copies = qc->copy;
 	qc->copy = NULL;
-	if (waiter) {
+	/* Who is woken may not need one any more, or have to wait for something else first. */
+	while (lun->copies && (waiter = lun->for_copy)) {
 		lun->for_copy = waiter->next;
 		waiter->resume(waiter, 0);
 	}

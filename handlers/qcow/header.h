@@ -27,6 +27,7 @@ enum qcow_compression {
 #define QCOW_INCOMPAT_COMPRESSION (1ull << 3)
 #define QCOW_INCOMPAT_EXTENDED_L2 (1ull << 4)
 
+#define QCOW_AUTOCLEAR_BITMAPS (1ull << 0)
 /* autoclear_features that are understood, and kept when the image is written to */
 #define QCOW_AUTOCLEAR_RAW_DATA (1ull << 1)
 

@@ -135,6 +135,8 @@ static void reserve_done(struct qcow_keeper *k, int64_t res)
 		k->reserve[k->runs++] = k->got[i];
 		k->reserved += k->got[i].len >> cluster_bits(k);
 	}
+	if (res <= 0)
+		return;
 	k->batch *= 2;
 	if (k->batch > BATCH_MOST)
 		k->batch = BATCH_MOST;
@@ -157,28 +159,43 @@ static uint64_t take(struct qcow_keeper *k, size_t i, uint64_t n)
 	return off;
 }
 
-uint64_t qcow_keeper_take(struct qcow_cmd *qc, uint64_t least, uint64_t most, uint64_t *off)
+/* 0: there are not so many in a row. */
+static uint64_t take_row(struct qcow_keeper *k, uint64_t least, uint64_t most, uint64_t *off)
 {
-	struct qcow_keeper *k = keeper_of(qc);
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < k->runs && !n; i++) {
+	for (size_t i = 0; i < k->runs; i++) {
 		uint64_t have = k->reserve[i].len >> cluster_bits(k);
 
 		if (have < least)
 			continue;
-		n = have < most ? have : most;
-		*off = take(k, i, n);
+		have = have < most ? have : most;
+		*off = take(k, i, have);
+		return have;
 	}
+	return 0;
+}
+
+static void begin_reserve(struct qcow_cmd *qc, uint64_t least)
+{
+	struct qcow_keeper *k = keeper_of(qc);
+
+	while (k->batch < least)
+		k->batch *= 2;
+	k->room = QCOW_RUNS - k->runs;
+	run_job(qc, QCOW_RESERVE);
+}
+
+uint64_t qcow_keeper_take(struct qcow_cmd *qc, uint64_t least, uint64_t most, uint64_t *off)
+{
+	struct qcow_keeper *k = keeper_of(qc);
+	uint64_t n = take_row(k, least, most, off);
+
 	if (!n)
 		wait_for_job(qc);
 	/* In time, so that few have to wait; and only with room for what comes. */
 	if (k->job == QCOW_NO_JOB &&
 	    (!n || (k->reserved < k->batch / 4 && k->runs < QCOW_RUNS / 2))) {
-		while (k->batch < least)
-			k->batch *= 2;
-		k->room = QCOW_RUNS - 1 - k->runs; /* qcow_keeper_make_table() may give one back */
-		run_job(qc, QCOW_RESERVE);
+		k->wanted = !n;
+		begin_reserve(qc, least);
 	}
 	return n;
 }
@@ -192,21 +209,16 @@ void qcow_keeper_make_table(struct qcow_cmd *qc, uint32_t l1_index)
 	uint64_t clusters = ((uint64_t)qcow_l2_entry_bytes(h) << h->l2_bits) >> h->cluster_bits;
 
 	clusters = clusters ? clusters : 1;
-	if (k->job != QCOW_NO_JOB) {
-		wait_for_job(qc);
+	wait_for_job(qc);
+	if (k->job != QCOW_NO_JOB)
 		return;
-	}
-	if (!qcow_keeper_take(qc, clusters, clusters, &k->table))
-		return;
-	if (k->job != QCOW_NO_JOB) { /* it has begun to reserve more, in the name of this one */
-		k->reserve[k->runs++] = (struct qcow_run) { k->table, clusters << h->cluster_bits };
-		k->reserved += clusters;
-		wait_for_job(qc);
+	if (!take_row(k, clusters, clusters, &k->table)) {
+		k->wanted = true;
+		begin_reserve(qc, clusters);
 		return;
 	}
 	k->l1_index = l1_index;
 	k->old_table = qcow_l2_table(h, qc->lun->top->l1[l1_index]);
-	wait_for_job(qc);
 	run_job(qc, QCOW_MAKE_TABLE);
 }
 
@@ -225,8 +237,10 @@ static void table_done(struct qcow_keeper *k, int64_t res)
 	k->lun->commits++;
 	if (!k->refcounts.none)
 		qcow_owned_add(&k->refcounts.owned, first, clusters); /* no memory: not checked */
-	if (k->old_table)
-		qcow_keeper_free(k->owner, k->old_table, len);
+	if (!k->old_table)
+		return;
+	qcow_owned_remove(&k->refcounts.owned, k->old_table >> h->cluster_bits, clusters);
+	qcow_keeper_free(k->owner, k->old_table, len);
 }
 
 /* ---- what is free ----------------------------------------------------------------------------- */
@@ -259,12 +273,13 @@ void qcow_keeper_free(struct qcow_cmd *qc, uint64_t off, uint64_t len)
 {
 	struct qcow_keeper *k = keeper_of(qc);
 
-	if (k->frees_end - k->frees_first == k->frees_size && !grow_frees(k))
-		return; /* it stays counted, until the image is checked */
+	/* Else it stays counted, until the image is checked. */
+	if (qc->lun->sync_failed ||
+	    (k->frees_end - k->frees_first == k->frees_size && !grow_frees(k)))
+		return;
 	k->frees[k->frees_end++ & (k->frees_size - 1)] = (struct qcow_free) { off, len,
 									      qc->lun->epoch };
-	if (k->frees_end - k->frees_durable >= FREES_MANY && k->job == QCOW_NO_JOB &&
-	    !qc->lun->sync_failed)
+	if (k->frees_end - k->frees_durable >= FREES_MANY && k->job == QCOW_NO_JOB)
 		begin_sync(qc);
 }
 
@@ -279,7 +294,7 @@ void qcow_keeper_reclaim(struct qcow_cmd *qc)
 	struct qcow_keeper *k = keeper_of(qc);
 	uint64_t end = k->frees_first;
 
-	if (k->job != QCOW_NO_JOB || end == k->frees_durable)
+	if (k->job != QCOW_NO_JOB || end == k->frees_durable || qc->lun->damaged)
 		return;
 	qcow_epoch_try(qc->lun);
 	while (end != k->frees_durable && end - k->frees_first < QCOW_RECLAIM) {
@@ -299,10 +314,10 @@ static void sync_done(struct qcow_keeper *k, int64_t res)
 {
 	struct qcow_lun *lun = k->lun;
 
-	if (res) {
+	if (res)
 		qcow_sync_failed(lun, (int)-res);
+	if (lun->sync_failed)
 		return;
-	}
 	qcow_keeper_durable(lun, k->sync_end);
 	if (k->sync_commits > lun->synced)
 		lun->synced = k->sync_commits;
@@ -345,7 +360,9 @@ static void job_done(struct tcmur_io *io, int64_t res)
 		qcow_sync_failed(k->lun, k->refcounts.sync_err);
 	switch (job) {
 	case QCOW_RESERVE:
-		err = res < 0 ? (int)res : 0;
+		if (k->lun->sync_failed && res > 0)
+			res = -EIO; /* their counts may not be durable: they stay as they are */
+		err = res < 0 && k->wanted ? (int)res : 0;
 		reserve_done(k, res);
 		break;
 	case QCOW_MAKE_TABLE:

@@ -54,6 +54,7 @@ struct qcow_keeper {
 	uint64_t batch;    /* so many are asked for the next time */
 	struct qcow_run got[QCOW_RUNS];
 	size_t room; /* for so many of them */
+	bool wanted; /* the owner waits for some: it gets the error */
 
 	/* QCOW_MAKE_TABLE */
 	uint32_t l1_index;

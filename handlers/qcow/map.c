@@ -216,10 +216,12 @@ static uint32_t subclusters(const struct qcow_header *h, uint64_t from, uint64_t
 bool qcow_map_reference(const struct qcow_header *h, const void *entries, size_t n, uint64_t *off,
 			uint64_t *len)
 {
-	struct unit unit;
+	uint64_t entry = get_be64((const uint8_t *)entries + n * qcow_l2_entry_bytes(h));
+	struct unit unit = { 0 };
 
-	if (unit_at(h, entries, (uint64_t)n << h->cluster_bits, &unit))
-		return false; /* what is wrong is not made worse */
+	/* What is wrong is not made worse. Subclusters share one cluster, whatever is said of them. */
+	if (unit_of_cluster(h, entry, &unit))
+		return false;
 	*off = unit.off;
 	*len = unit.where == QCOW_COMPRESSED ? unit.bytes : 1ull << h->cluster_bits;
 	return unit.where == QCOW_COMPRESSED || unit.stored;

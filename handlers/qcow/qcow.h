@@ -33,13 +33,13 @@ struct qcow_lun {
 	uint64_t
 		fresh_from; /* from this byte of the image on, what no entry says to be data is zeros */
 	struct qcow_cmd *claims;
-	struct qcow_cmd *for_barrier; /* they wait for one that has not begun */
-	struct qcow_cmd *in_barrier;
-	struct tcmur_io barrier; /* fdatasync of the file that the clusters are in */
-	uint64_t barrier_commits, barrier_frees; /* what it makes durable too */
-	uint64_t commits;         /* changes of L2 tables that are in the page cache */
-	uint64_t synced;          /* so many of them are on stable storage */
-	struct qcow_copy *copies; /* free ones */
+	struct qcow_cmd *for_sync; /* they wait for one that has not begun */
+	struct qcow_cmd *in_sync;
+	struct tcmur_io sync;              /* fdatasync of the files that are written */
+	uint64_t sync_commits, sync_frees; /* what it makes durable */
+	uint64_t commits;                  /* changes of L2 tables that are in the page cache */
+	uint64_t synced;                   /* so many of them are on stable storage */
+	struct qcow_copy *copies;          /* free ones */
 	struct qcow_copy *all_copies;
 	struct qcow_waiter *for_copy;
 	void *zeros;                 /* QCOW_ZEROS_BYTES of them */
@@ -112,9 +112,10 @@ struct qcow_cmd {
 	/* write.c */
 	bool fua;
 	bool must_sync; /* before it ends */
+	bool dsync;     /* what is being written makes itself durable */
 	bool tried;     /* a write that was to be durable had no room: it is tried without */
 	uint64_t piece; /* bytes from pos on that are being written */
-	uint64_t sync_commits, sync_frees;
+	void (*then)(struct qcow_cmd *qc, int err); /* sync.c */
 	struct qcow_copy *copy;
 	struct qcow_change change;
 	struct qcow_cmd *next; /* in the list of those that wait for the same */
@@ -223,15 +224,20 @@ void qcow_shadows_fini(struct qcow_lun *lun);
 
 /* The bytes of the piece are written and can be found. */
 void qcow_piece_done(struct qcow_cmd *qc);
+/* A change that does not come about may have left data where none were, in a cluster that stays. */
+void qcow_piece_left_data(struct qcow_cmd *qc);
 /* A piece with a change that is not made: its claim and all that it has taken are given back, and qc fails. */
 void qcow_piece_failed(struct qcow_cmd *qc, int err);
 
 /* ---- sync.c ---- */
 
-/* All that has been done so far is made durable, then qc ends. */
-void qcow_sync_and_end(struct qcow_cmd *qc);
-/* All data that have been written, that of others too, are made durable, then qcow_commit(). */
-void qcow_commit_durably(struct qcow_cmd *qc);
+/*
+ * All that has been written so far, also by others, is made durable; then then(), with 0 or an errno. One
+ * fdatasync is under way at a time, for all who wait for it: of two the kernel would tell one that data are lost.
+ */
+void qcow_sync_then(struct qcow_cmd *qc, void (*then)(struct qcow_cmd *qc, int err));
+/* For that: qc ends. */
+void qcow_sync_end(struct qcow_cmd *qc, int err);
 /* fdatasync() has failed: none is believed from now on. */
 void qcow_sync_failed(struct qcow_lun *lun, int err);
 

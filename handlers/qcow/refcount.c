@@ -2,8 +2,11 @@
 #include "refcount.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "map.h"
@@ -173,8 +176,13 @@ int qcow_refcount_set(struct qcow_refcounts *r, uint64_t cluster, uint64_t value
 
 int qcow_refcounts_reload(struct qcow_refcounts *r)
 {
-	int ret = qcow_pread(r->fd, r->table, r->entries * 8, r->table_offset);
+	size_t fresh = r->fresh_count;
+	int ret;
 
+	/* What was made and did not get into the table is nobody's. */
+	for (size_t i = 0; i < fresh; i++)
+		qcow_owned_remove(&r->owned, r->table[r->fresh[i]] >> r->cluster_bits, 1);
+	ret = qcow_pread(r->fd, r->table, r->entries * 8, r->table_offset);
 	r->block_index = NO_BLOCK;
 	r->dirty_from = r->dirty_to = 0;
 	r->fresh_count = 0;
@@ -183,6 +191,12 @@ int qcow_refcounts_reload(struct qcow_refcounts *r)
 		if (r->table[i] & (qcow_rc_cluster(r) - 1) || r->table[i] >= r->file_size)
 			ret = -EUCLEAN;
 	}
+	for (size_t i = 0; i < fresh && !ret; i++) {
+		if (r->fresh[i] < r->entries && r->table[r->fresh[i]])
+			ret = qcow_owned_add(&r->owned, r->table[r->fresh[i]] >> r->cluster_bits,
+					     1);
+	}
+	r->hint = 0;
 	r->stale = ret != 0;
 	return ret;
 }
@@ -257,29 +271,32 @@ int qcow_refcounts_count_row(struct qcow_refcounts *r, uint64_t first, uint64_t 
 
 static int move_table(struct qcow_refcounts *r, uint64_t first, size_t clusters)
 {
-	struct qcow_run old = { r->table_offset, 0 };
+	struct qcow_run old = { r->table_offset, r->entries * 8 };
 	size_t old_entries = r->entries;
-	uint64_t *table = calloc(clusters, qcow_rc_cluster(r));
-	int ret;
+	uint64_t *table;
+	int ret = qcow_refcounts_write(r); /* the former table has what it can have */
 
+	if (ret)
+		return ret;
+	table = calloc(clusters, qcow_rc_cluster(r));
 	if (!table)
 		return -ENOMEM;
-	old.len = old_entries * 8;
 	memcpy(table, r->table, old_entries * 8);
 	free(r->table);
 	r->table = table;
 	r->entries = clusters * qcow_rc_cluster(r) / 8;
-	r->fresh_count = 0; /* the new table has all of them */
 	ret = qcow_owned_add(&r->owned, first, clusters);
-	if (!ret)
-		ret = qcow_refcounts_count_row(r, first, clusters);
+	if (ret)
+		return ret == -EEXIST ? -EUCLEAN : ret;
+	ret = qcow_refcounts_count_row(r, first, clusters);
 	if (!ret)
 		ret = switch_table(r, first << r->cluster_bits);
-	if (ret) {
-		if (r->table_offset == old.off) /* the entries are those of the former one again */
-			r->entries = old_entries;
-		return ret;
+	if (ret && r->table_offset == old.off) { /* the former one is what there is */
+		r->entries = old_entries;
+		qcow_owned_remove(&r->owned, first, clusters);
 	}
+	if (ret)
+		return ret;
 	qcow_owned_remove(&r->owned, old.off >> r->cluster_bits, old.len >> r->cluster_bits);
 	return old.off ? qcow_refcounts_drop(r, old.off, old.len) : 0;
 }
@@ -364,6 +381,17 @@ static int own_all(struct qcow_refcounts *r, const struct qcow_layer *layer, cha
 	return ret;
 }
 
+/* An open file description of its own: the kernel tells each of them once that something was lost. */
+static int reopen(int fd)
+{
+	char path[48];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	return again < 0 ? -errno : again;
+}
+
 int qcow_refcounts_open(struct qcow_refcounts *r, struct qcow_layer *layer, char **reason)
 {
 	const struct qcow_header *h = &layer->header;
@@ -371,7 +399,7 @@ int qcow_refcounts_open(struct qcow_refcounts *r, struct qcow_layer *layer, char
 	int ret;
 
 	*r = (struct qcow_refcounts) {
-		.fd = layer->fd,
+		.fd = reopen(layer->fd),
 		.none = h->version == 1,
 		.block_dev = layer->block_dev,
 		.cluster_bits = h->cluster_bits,
@@ -380,6 +408,8 @@ int qcow_refcounts_open(struct qcow_refcounts *r, struct qcow_layer *layer, char
 		.table_offset = h->refcount_table_offset,
 		.block_index = NO_BLOCK,
 	};
+	if (r->fd < 0)
+		return r->fd;
 	ret = qcow_owned_init(&r->owned);
 	if (ret)
 		return ret;
@@ -405,6 +435,8 @@ void qcow_refcounts_close(struct qcow_refcounts *r)
 {
 	if (r->owned.slot)
 		qcow_owned_fini(&r->owned);
+	if (r->fd >= 0)
+		close(r->fd);
 	free(r->table);
 	free(r->block);
 	r->table = NULL;

@@ -115,6 +115,8 @@ static int set_all(const struct counts *n, struct qcow_refcounts *r, uint64_t *c
 	for (uint64_t c = 0; c < next && !ret; c++) {
 		uint64_t wanted = c < n->clusters ? n->of[c] : 1, have;
 
+		if (r->order < 6 && wanted >> (1u << r->order))
+			return -EUCLEAN; /* more references than its bits can count */
 		ret = qcow_refcount_get(r, c, &have);
 		if (ret || have == wanted)
 			continue;

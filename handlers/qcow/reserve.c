@@ -2,6 +2,7 @@
 /* Which clusters are free, and making others so. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "refcount.h"
@@ -55,12 +56,28 @@ static int punch(struct qcow_refcounts *r, uint64_t off, uint64_t len)
 	return 0;
 }
 
+/* A write where the file of a damaged image does not reach has made it longer. */
+static int measure(struct qcow_refcounts *r)
+{
+	struct stat st;
+
+	if (r->block_dev)
+		return 0;
+	if (fstat(r->fd, &st))
+		return -errno;
+	r->file_size = (uint64_t)st.st_size;
+	return 0;
+}
+
 /* They read as zeros, and are in the file. */
 static int make_zeros(struct qcow_refcounts *r, const struct qcow_run *run)
 {
-	uint64_t end = run->off + run->len, inside = end < r->file_size ? end : r->file_size;
-	int ret = run->off < inside ? punch(r, run->off, inside - run->off) : 0;
+	uint64_t end = run->off + run->len, inside;
+	int ret = measure(r);
 
+	inside = end < r->file_size ? end : r->file_size;
+	if (!ret && run->off < inside)
+		ret = punch(r, run->off, inside - run->off);
 	if (ret || end <= r->file_size)
 		return ret;
 	if (ftruncate(r->fd, (off_t)end))
@@ -202,8 +219,10 @@ static int drop(struct qcow_refcounts *r, uint64_t cluster, struct qcow_run *hol
 	uint64_t value, off = cluster << r->cluster_bits;
 	int ret = qcow_refcount_get(r, cluster, &value);
 
-	if (ret || !value)
-		return ret ? ret : -EUCLEAN; /* nobody has it, and somebody had it */
+	if (!ret && (!value || qcow_owned_has(&r->owned, cluster)))
+		ret = -EUCLEAN; /* nobody has it, or metadata, and somebody had it */
+	if (ret)
+		return ret;
 	ret = qcow_refcount_set(r, cluster, value - 1);
 	if (ret || value > 1)
 		return ret;
@@ -242,8 +261,8 @@ int qcow_refcounts_drop(struct qcow_refcounts *r, uint64_t off, uint64_t len)
 
 int qcow_refcounts_give_back(struct qcow_refcounts *r, const struct qcow_run *runs, size_t count)
 {
+	int ret = measure(r);
 	uint64_t end = r->file_size;
-	int ret = 0;
 
 	for (size_t i = count; i > 0 && !ret; i--) {
 		const struct qcow_run *run = &runs[i - 1];

@@ -20,60 +20,86 @@ void qcow_sync_failed(struct qcow_lun *lun, int err)
 		     lun->top->path, strerror(err));
 }
 
-static void durable(struct qcow_lun *lun, uint64_t commits, uint64_t frees)
-{
-	if (commits > lun->synced)
-		lun->synced = commits;
-	qcow_keeper_durable(lun, frees);
-}
+static void begin(struct qcow_lun *lun);
 
-/* ---- for an initiator ---- */
-
-static void sync_done(struct tcmur_io *io, int64_t res)
+static void synced(struct tcmur_io *io, int64_t res)
 {
-	struct qcow_cmd *qc = (struct qcow_cmd *)io;
-	struct qcow_lun *lun = qc->lun;
+	struct qcow_lun *lun =
+		(struct qcow_lun *)(void *)((char *)io - offsetof(struct qcow_lun, sync));
+	struct qcow_cmd *qc = lun->in_sync;
 
 	if (res < 0)
 		qcow_sync_failed(lun, (int)-res);
-	if (lun->sync_failed) { /* which of two was told is chance */
-		qcow_cmd_fail(qc, EIO);
-		return;
+	/* Also if somebody else's has failed: which of two was told is chance. */
+	if (!lun->sync_failed) {
+		if (lun->sync_commits > lun->synced)
+			lun->synced = lun->sync_commits;
+		qcow_keeper_durable(lun, lun->sync_frees);
 	}
-	durable(lun, qc->sync_commits, qc->sync_frees);
-	qcow_cmd_end(qc);
+	lun->in_sync = NULL;
+	if (lun->for_sync)
+		begin(lun);
+	while (qc) {
+		struct qcow_cmd *next = qc->next;
+
+		qc->then(qc, lun->sync_failed ? EIO : 0);
+		qc = next;
+	}
 }
 
-static void data_done(struct tcmur_io *io, int64_t res)
+static void data_synced(struct tcmur_io *io, int64_t res)
 {
-	struct qcow_cmd *qc = (struct qcow_cmd *)io;
+	struct qcow_lun *lun =
+		(struct qcow_lun *)(void *)((char *)io - offsetof(struct qcow_lun, sync));
 
 	if (res < 0) {
-		sync_done(io, res);
+		synced(io, res);
 		return;
 	}
-	io->done = sync_done;
-	tcmur_io_fsync(qc->lun->dev, io, qc->lun->top->fd);
+	io->done = synced;
+	tcmur_io_fsync(lun->dev, io, lun->top->fd);
 }
 
-void qcow_sync_and_end(struct qcow_cmd *qc)
+static void begin(struct qcow_lun *lun)
 {
-	struct qcow_lun *lun = qc->lun;
 	const struct qcow_layer *top = lun->top;
 
+	lun->in_sync = lun->for_sync;
+	lun->for_sync = NULL;
+	lun->sync_commits = lun->commits;
+	lun->sync_frees = lun->keeper.frees_end;
+	lun->sync.done = top->data_fd == top->fd ? synced : data_synced;
+	tcmur_io_fsync(lun->dev, &lun->sync, top->data_fd);
+}
+
+void qcow_sync_then(struct qcow_cmd *qc, void (*then)(struct qcow_cmd *qc, int err))
+{
+	struct qcow_lun *lun = qc->lun;
+
 	if (lun->sync_failed) {
-		qcow_cmd_fail(qc, EIO);
+		then(qc, EIO);
 		return;
 	}
-	qc->sync_commits = lun->commits;
-	qc->sync_frees = lun->keeper.frees_end;
-	qc->io.done = top->data_fd == top->fd ? sync_done : data_done;
-	tcmur_io_fsync(lun->dev, &qc->io, top->data_fd);
+	qc->then = then;
+	qc->next = lun->for_sync;
+	lun->for_sync = qc;
+	if (!lun->in_sync)
+		begin(lun);
 }
+
+void qcow_sync_end(struct qcow_cmd *qc, int err)
+{
+	if (err)
+		qcow_cmd_fail(qc, err);
+	else
+		qcow_cmd_end(qc);
+}
+
+/* ---- an initiator's ---- */
 
 static void flush_step(struct qcow_cmd *qc)
 {
-	qcow_sync_and_end(qc);
+	qcow_sync_then(qc, qcow_sync_end);
 }
 
 int qcow_flush(struct tcmu_device *dev, struct tcmur_cmd *cmd)
@@ -82,60 +108,8 @@ int qcow_flush(struct tcmu_device *dev, struct tcmur_cmd *cmd)
 
 	qc->fail_sts = TCMU_STS_WR_ERR;
 	if (qc->lun->writable)
-		qcow_sync_and_end(qc);
+		flush_step(qc);
 	else
 		qcow_cmd_end(qc);
 	return TCMU_STS_ASYNC_HANDLED;
-}
-
-/* ---- before a commit ---- */
-
-static void begin_barrier(struct qcow_lun *lun);
-
-static void barrier_done(struct tcmur_io *io, int64_t res)
-{
-	struct qcow_lun *lun =
-		(struct qcow_lun *)(void *)((char *)io - offsetof(struct qcow_lun, barrier));
-	struct qcow_cmd *qc = lun->in_barrier;
-
-	lun->in_barrier = NULL;
-	if (res < 0)
-		qcow_sync_failed(lun, (int)-res);
-	else if (lun->top->data_fd == lun->top->fd)
-		durable(lun, lun->barrier_commits, lun->barrier_frees);
-	if (lun->for_barrier)
-		begin_barrier(lun);
-	while (qc) {
-		struct qcow_cmd *next = qc->next;
-
-		if (res < 0)
-			qcow_piece_failed(qc, EIO);
-		else
-			qcow_commit(qc);
-		qc = next;
-	}
-}
-
-static void begin_barrier(struct qcow_lun *lun)
-{
-	lun->in_barrier = lun->for_barrier;
-	lun->for_barrier = NULL;
-	lun->barrier_commits = lun->commits;
-	lun->barrier_frees = lun->keeper.frees_end;
-	lun->barrier.done = barrier_done;
-	tcmur_io_fsync(lun->dev, &lun->barrier, lun->top->data_fd);
-}
-
-void qcow_commit_durably(struct qcow_cmd *qc)
-{
-	struct qcow_lun *lun = qc->lun;
-
-	if (lun->sync_failed) {
-		qcow_piece_failed(qc, EIO);
-		return;
-	}
-	qc->next = lun->for_barrier;
-	lun->for_barrier = qc;
-	if (!lun->in_barrier)
-		begin_barrier(lun);
 }

@@ -39,6 +39,7 @@ static int drop_piece(void *arg, uint64_t off, uint64_t len)
 static int drop_bitmaps(struct qcow_lun *lun)
 {
 	struct qcow_layer *top = lun->top;
+	bool consistent = top->header.autoclear_features & QCOW_AUTOCLEAR_BITMAPS;
 	uint8_t type[4];
 	int ret;
 
@@ -55,7 +56,8 @@ static int drop_bitmaps(struct qcow_lun *lun)
 		"'%s' had %u dirty bitmaps, which would not be true any more once something is "
 		"written: they are deleted, and the next backup has to be a full one",
 		top->path, top->header.nb_bitmaps);
-	qcow_bitmaps_each(top, drop_piece, &lun->keeper.refcounts); /* else they stay counted */
+	if (consistent) /* else they stay counted */
+		qcow_bitmaps_each(top, drop_piece, &lun->keeper.refcounts);
 	top->header.nb_bitmaps = 0;
 	return 0;
 }
@@ -180,8 +182,7 @@ static int write_size(struct qcow_lun *lun, uint64_t size, uint32_t l1_size, uin
 	if (top->header.version > 1)
 		put_be32(front + L1_SIZE_AT, l1_size);
 	put_be64(front + L1_OFFSET_AT, l1_offset);
-	ret = qcow_pwrite(top->fd, front, sizeof(front), 0); /* one sector */
-	return ret ? ret : qcow_refcounts_sync(&lun->keeper.refcounts);
+	return qcow_pwrite(top->fd, front, sizeof(front), 0); /* one sector */
 }
 
 static int grow_locked(struct qcow_lun *lun, uint64_t size)
@@ -213,15 +214,17 @@ static int grow_locked(struct qcow_lun *lun, uint64_t size)
 		free(l1);
 		return ret;
 	}
+	/* It is so now, whether it is durable or not. */
+	ret = qcow_refcounts_sync(r);
 	h->size = top->size = size;
 	if (!l1)
-		return 0;
+		return ret;
 	free(top->l1);
 	top->l1 = l1;
 	top->l1_size = h->l1_size = (uint32_t)entries;
 	h->l1_table_offset = (uint64_t)off;
-	if (r->none)
-		return 0;
+	if (r->none || ret)
+		return ret;
 	qcow_owned_add(&r->owned, (uint64_t)off >> h->cluster_bits,
 		       (8 * entries + (1ull << h->cluster_bits) - 1) >> h->cluster_bits);
 	if (old_entries) {
@@ -238,6 +241,14 @@ int qcow_grow(struct qcow_lun *lun, uint64_t size, char **reason)
 	struct qcow_layer *top = lun->top;
 	int ret;
 
+	if (lun->damaged || lun->sync_failed)
+		return qcow_refuse(reason, EIO, "'%s' is damaged", top->path);
+	if (top->header.version < 3 && top->header.nb_snapshots)
+		return qcow_refuse(
+			reason, EOPNOTSUPP,
+			"'%s' has snapshots, which in version 2 do not say how large the disk "
+			"was; change the version with qemu-img amend -o compat=1.1",
+			top->path);
 	if (top->backing && top->backing->size > top->size)
 		return qcow_refuse(
 			reason, EOPNOTSUPP,

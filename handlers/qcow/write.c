@@ -31,6 +31,12 @@ void qcow_piece_done(struct qcow_cmd *qc)
 		qc->pos += qc->piece;
 }
 
+void qcow_piece_left_data(struct qcow_cmd *qc)
+{
+	if (qc->change.kind == QCOW_SET_DATA && qc->change.len && !qc->change.moved)
+		qc->lun->fresh_from = UINT64_MAX;
+}
+
 /* Nothing refers to its clusters. */
 void qcow_piece_failed(struct qcow_cmd *qc, int err)
 {
@@ -40,6 +46,7 @@ void qcow_piece_failed(struct qcow_cmd *qc, int err)
 	if (c->kind == QCOW_SET_DATA && c->moved)
 		qcow_keeper_free(qc, c->host,
 				 (((c->off + c->len - 1) >> bits) - (c->off >> bits) + 1) << bits);
+	qcow_piece_left_data(qc);
 	qcow_uncut(qc);
 	qcow_copy_put(qc);
 	qcow_unclaim(qc);
@@ -59,12 +66,12 @@ static bool write_in_place(struct qcow_cmd *qc);
 static void in_place_failed(struct qcow_cmd *qc, int err, uint64_t progress)
 {
 	qcow_uncut(qc);
-	if (qc->fua && !qc->must_sync && (err == ENOSPC || err == EDQUOT)) {
+	if (qc->dsync && (err == ENOSPC || err == EDQUOT)) {
 		qc->tried = true;
 		write_in_place(qc);
 		return;
 	}
-	if (qc->fua && !qc->must_sync && err != ECANCELED)
+	if (qc->dsync && err != ECANCELED)
 		qcow_sync_failed(qc->lun, err);
 	qc->pos += progress;
 	qcow_cmd_fail(qc, err);
@@ -105,17 +112,26 @@ static void write_data(struct qcow_cmd *qc, uint64_t off, unsigned int flags)
 static bool write_in_place(struct qcow_cmd *qc)
 {
 	struct qcow_lun *lun = qc->lun;
-	/* It makes its own bytes durable, and the entries that lead to them are. */
-	bool dsync = qc->fua && lun->commits == lun->synced && !lun->sync_failed && !qc->tried;
 
-	qc->must_sync |= qc->fua && !dsync;
+	/* It makes its own bytes durable, and the entries that lead to them are. */
+	qc->dsync = qc->fua && lun->commits == lun->synced && !lun->sync_failed && !qc->tried;
+
+	qc->must_sync |= qc->fua && !qc->dsync;
 	qc->piece = qc->iov ? qc->place.len : at_most(qc->place.len, QCOW_ZEROS_BYTES);
 	qc->io.done = in_place_done;
-	write_data(qc, qc->place.off, dsync ? TCMUR_IO_FUA : 0);
+	write_data(qc, qc->place.off, qc->dsync ? TCMUR_IO_FUA : 0);
 	return false;
 }
 
 /* ---- where there are none ---- */
+
+static void durable(struct qcow_cmd *qc, int err)
+{
+	if (err)
+		qcow_piece_failed(qc, err);
+	else
+		qcow_commit(qc);
+}
 
 static void data_written(struct tcmur_io *io, int64_t res)
 {
@@ -126,7 +142,7 @@ static void data_written(struct tcmur_io *io, int64_t res)
 		return;
 	}
 	if (qc->change.barrier)
-		qcow_commit_durably(qc);
+		qcow_sync_then(qc, durable);
 	else
 		qcow_commit(qc);
 }
@@ -167,6 +183,15 @@ static bool reads_as_zeros(const struct qcow_cmd *qc)
 	return qc->place.where == QCOW_ELSEWHERE && (!backing || qc->pos >= backing->size);
 }
 
+/* All of the first unit, too: the backing file may end in it, before pos. */
+static bool unit_reads_as_zeros(const struct qcow_cmd *qc, uint64_t unit)
+{
+	const struct qcow_layer *backing = qc->lun->top->backing;
+
+	return reads_as_zeros(qc) && (qc->place.where == QCOW_ZEROS || !backing ||
+				      qc->pos - qc->pos % unit >= backing->size);
+}
+
 static bool allocate(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t len)
 {
 	struct qcow_lun *lun = qc->lun;
@@ -176,7 +201,7 @@ static bool allocate(struct qcow_cmd *qc, struct qcow_slice *slice, uint64_t len
 	bool there = has_data_file(lun) || (place->stored && place->own);
 	bool whole = place->where == QCOW_COMPRESSED || (!there && place->stored);
 	uint64_t unit = whole ? cluster : qcow_unit_bytes(h);
-	bool clean = reads_as_zeros(qc) && !(whole && qcow_has_subclusters(h)) &&
+	bool clean = unit_reads_as_zeros(qc, unit) && !(whole && qcow_has_subclusters(h)) &&
 		     !has_data_file(lun) &&
 		     (!there || (place->where == QCOW_ELSEWHERE && place->off >= lun->fresh_from));
 	struct qcow_change change = { .kind = QCOW_SET_DATA, .slice = slice, .moved = !there };
@@ -426,7 +451,7 @@ static void write_step(struct qcow_cmd *qc)
 			return;
 	}
 	if (qc->must_sync)
-		qcow_sync_and_end(qc);
+		qcow_sync_then(qc, qcow_sync_end);
 	else
 		qcow_cmd_end(qc);
 }

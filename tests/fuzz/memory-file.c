@@ -34,13 +34,15 @@ int __wrap_fdatasync(int fd);
 off_t __wrap_lseek64(int fd, off_t off, int whence);
 int __wrap_close(int fd);
 int __real_close(int fd);
+int __wrap_fstat64(int fd, struct stat *st);
+int __real_fstat64(int fd, struct stat *st);
 off_t __real_lseek64(int fd, off_t off, int whence);
 
 void memory_file_begin(int fd)
 {
 	struct stat st;
 
-	assert(!fstat(fd, &st));
+	assert(!__real_fstat64(fd, &st));
 	fs = st.st_dev;
 	node = st.st_ino;
 }
@@ -62,10 +64,19 @@ static bool is_ours(int fd)
 
 	assert(fd >= 0 && fd < FDS);
 	if (!ours[fd]) {
-		assert(!fstat(fd, &st));
+		assert(!__real_fstat64(fd, &st));
 		ours[fd] = st.st_dev == fs && st.st_ino == node ? 1 : -1;
 	}
 	return ours[fd] == 1;
+}
+
+int __wrap_fstat64(int fd, struct stat *st)
+{
+	int ret = __real_fstat64(fd, st);
+
+	if (!ret && is_ours(fd))
+		st->st_size = (off_t)size;
+	return ret;
 }
 
 int __wrap_close(int fd)

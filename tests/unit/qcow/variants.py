@@ -13,10 +13,11 @@ class Variant:
     are in it, compressed. base: the format, size and options of a backing file; None: there is none."""
 
     def __init__(self, name, options="", fmt="qcow2", size=6 * MIB, zeros=True, compressed=0,
-                 base=None, data_file=None, snapshot=False, bitmap=False):
+                 base=None, data_file=None, snapshot=False, bitmap=False, empty=False):
         self.name, self.options, self.fmt, self.size = name, options, fmt, size
         self.zeros, self.compressed, self.base = zeros, compressed, base
         self.data_file, self.snapshot, self.bitmap = data_file, snapshot, bitmap
+        self.empty = empty  # nothing has been written to it
         self.checked = fmt != "qcow"  # qemu-img check knows this format
         self.raw = "data_file_raw" in options
         self.lazy = "lazy_refcounts" in options
@@ -36,7 +37,8 @@ class Variant:
             if self.fmt == "qcow2":
                 backing += ("-F", fmt)
         maker.make(path, self.size, self.options, self.fmt, backing)
-        io(path, self.fmt, life(rnd, self.size, 20, self.zeros, self.compressed))
+        if not self.empty:
+            io(path, self.fmt, life(rnd, self.size, 20, self.zeros, self.compressed))
         if self.bitmap:
             run("qemu-img", "bitmap", "--add", "-g", "64k", path, "b0")
             io(path, self.fmt, life(rnd, self.size, 3, self.zeros))
@@ -80,6 +82,10 @@ def all_variants():
     add("backing qcow2", base=("qcow2", 6 * MIB))
     add("backing shorter", base=("raw", 2 * MIB + 512 * 33))
     add("backing longer", base=("qcow2", 9 * MIB))
+    # The first write to the cluster in which the backing file ends may be behind that end.
+    for end in 7, 9, 11:
+        add(f"backing ends in a cluster, at {end} MiB", "cluster_size=2M", size=16 * MIB,
+            empty=True, base=("raw", end * MIB))
     add("backing, 0.10", "compat=0.10", zeros=False, base=("qcow2", 6 * MIB))
     add("backing, extended L2", "extended_l2=on", base=("qcow2", 6 * MIB))
     add("backing, small clusters", "cluster_size=4096", base=("raw", 6 * MIB))
