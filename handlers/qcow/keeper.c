@@ -418,11 +418,13 @@ int qcow_keeper_open(struct qcow_lun *lun, char **reason)
 void qcow_keeper_close(struct qcow_lun *lun)
 {
 	struct qcow_keeper *k = &lun->keeper;
-	int ret = lun->sync_failed || lun->damaged ? -EIO : work_sync(k);
+	int ret = lun->sync_failed || lun->damaged ? -EIO : 0;
 
+	/* Only for what is free: it may take long, and what was not flushed stays in the page cache. */
+	if (!ret && k->frees_first != k->frees_end)
+		ret = work_sync(k);
 	if (lun->damaged)
 		work_mark_corrupt(k);
-
 	for (uint64_t i = k->frees_first; i != k->frees_end && !ret; i++) {
 		const struct qcow_free *f = &k->frees[i & (k->frees_size - 1)];
 
@@ -430,8 +432,6 @@ void qcow_keeper_close(struct qcow_lun *lun)
 	}
 	if (!ret)
 		ret = qcow_refcounts_give_back(&k->refcounts, k->reserve, k->runs);
-	if (!ret)
-		ret = qcow_sync(lun->top->fd);
 	if (ret)
 		tcmu_dev_warn(lun->dev,
 			      "'%s' has clusters that are counted as used and are not; "
