@@ -63,6 +63,8 @@ def main():
                 print(f"FAIL: {variant.name}, seed {seed}: status {done.returncode}: "
                       f"{' '.join(argv)}\n{done.stderr[:3000]}")
                 failures += 1
+            if args.long:
+                print(f"{variant.name}: {argv[6]} moments, {modes}, status {done.returncode}", flush=True)
             if args.point:
                 print("kept:", folder)
             else:

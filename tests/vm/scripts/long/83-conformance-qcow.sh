@@ -20,5 +20,5 @@ conformance_lun plain "" $((31 << 20))
 qemu-img check /mnt/data/conformance.img || fail "QEMU finds errors in the image"
 conformance_lun large "" $((1200 << 20)) "SCSI.Sanitize.Reset SCSI.WriteSame10.UnmapUntilEnd"
 conformance_lun readonly ";ro" $((31 << 20)) SCSI.ReadOnly
-judge qcow 186 plain large readonly
+judge qcow 187 plain large readonly
 stop_daemon
