@@ -74,14 +74,14 @@ static int work_sync(struct qcow_keeper *k)
 	const struct qcow_layer *top = k->lun->top;
 	int ret = top->data_fd == top->fd ? 0 : qcow_sync(top->data_fd);
 
-	return ret ? ret : qcow_sync(top->fd);
+	return ret ? ret : qcow_refcounts_sync(&k->refcounts);
 }
 
 static int work_mark_corrupt(struct qcow_keeper *k)
 {
 	return k->lun->top->header.version < 3
 		       ? 0
-		       : qcow_header_set_bits(k->lun->top->fd, QCOW_INCOMPAT_AT,
+		       : qcow_header_set_bits(k->refcounts.fd, QCOW_INCOMPAT_AT,
 					      QCOW_INCOMPAT_CORRUPT, 0);
 }
 

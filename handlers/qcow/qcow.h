@@ -25,13 +25,13 @@ struct qcow_lun {
 	struct qcow_slices slices;
 	int errno_said;
 	bool writable; /* it was opened so */
-	bool damaged;  /* found while it was written to: nothing more is */
+	bool damaged;  /* found since: nothing more is written */
 	bool sync_failed;
 
 	/* Of a writable one. */
 	struct qcow_keeper keeper;
-	uint64_t
-		fresh_from; /* from this byte of the image on, what no entry says to be data is zeros */
+	/* From this byte of the image on, what no entry says to be data is zeros. */
+	uint64_t fresh_from;
 	struct qcow_cmd *claims;
 	struct qcow_cmd *for_sync; /* they wait for one that has not begun */
 	struct qcow_cmd *in_sync;
@@ -80,7 +80,7 @@ struct qcow_cmd {
 	struct qcow_lun *lun;
 	struct tcmur_cmd *cmd;                        /* NULL: a copy's */
 	void (*step)(struct qcow_cmd *qc);            /* goes on with it */
-	void (*finish)(struct qcow_cmd *qc, int err); /* 0 or -errno; once */
+	void (*finish)(struct qcow_cmd *qc, int err); /* 0 or an errno; once */
 	uint64_t pos, end; /* bytes of the disk that are still to be done */
 	int fail_sts;      /* what an I/O error means */
 	uint8_t parity;    /* of its epoch */
@@ -95,7 +95,7 @@ struct qcow_cmd {
 	struct qcow_place place;
 	struct qcow_layer *found; /* where place is */
 	union {
-		struct {                   /* read.c, write.c, unmap.c */
+		struct {                   /* read.c, write.c */
 			struct iovec *iov; /* NULL: zeros are written */
 			size_t iov_cnt;
 			size_t cut_cnt; /* so many iovecs are for this place, the last one without */

@@ -36,8 +36,8 @@ struct qcow_refcounts {
 	uint64_t *table;
 	size_t entries;
 	bool stale; /* after an error: the table is read again before anything else is done */
-	size_t fresh
-		[QCOW_FRESH_BLOCKS_MAX]; /* entries that the table in the file does not have yet */
+	/* Entries that the table in the file does not have yet. */
+	size_t fresh[QCOW_FRESH_BLOCKS_MAX];
 	size_t fresh_count;
 
 	/* One refcount block, with what is still to be written of it. */
