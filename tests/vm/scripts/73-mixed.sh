@@ -65,14 +65,18 @@ create()
 	put "$core/$1/attrib/cmd_time_out" 0
 }
 
+# A name of a disk is given again: what was said of the one that went is not about this one.
 come()
 {
 	come_size=$size
+	echo "$come_mark" >/dev/kmsg
 	create come "file/$(backing come.img "$size")" "$size"
 	lun_attach come
 	disk[come]=$DISK
 	give come "${verifying[@]}" --size="$size"
 }
+
+come_mark='73-mixed: come is a new disk'
 
 bad_table() { echo "0 $((size / 512)) $*"; }
 
@@ -484,8 +488,18 @@ for name in "${witnesses[@]}" come; do
 done
 kill -TERM "${load[bad]}" "${load[thin]}"
 wait "${load[bad]}" "${load[thin]}" || :
+
+# errors_on NAME: what the kernel said of the disk that has this name now.
+errors_on()
+{
+	dmesg | awk -v said="error, dev ${disk[$1]##*/}," -v new="$([ "$1" != come ] || echo "$come_mark")" '
+		new != "" && index($0, new) { errors = "" }
+		index($0, said) { errors = errors $0 "\n" }
+		END { printf "%s", errors }'
+}
+
 for name in "${witnesses[@]}" come; do
-	! dmesg | grep -E "error, dev ${disk[$name]##*/}," || fail "$name: the kernel saw an error"
+	assert_eq "errors that the kernel saw on $name" "$(errors_on "$name")" ''
 done
 ! grep 'resetting the ring' "$daemon_log" || fail "a ring was reset"
 ! grep free_kept_buf "$daemon_log" || fail "complaints about kept buffers"
