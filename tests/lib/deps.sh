@@ -13,11 +13,12 @@
 deps_build=(
 	gcc g++ make cmake pkg-config libc6-dev
 	libnl-3-dev libnl-genl-3-dev libkmod-dev libglib2.0-dev liburing-dev
-	libsystemd-dev zlib1g-dev libzstd-dev
+	libsystemd-dev zlib1g-dev libzstd-dev libglusterfs-dev
 )
 deps_test=(
 	libcmocka-dev clang clang-format libclang-rt-14-dev valgrind dbus-daemon
 	python3 procps util-linux man-db groff-base systemd qemu-utils
+	glusterfs-server attr qemu-block-extra fio
 )
 deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
