@@ -335,6 +335,12 @@ class Cluster:
     def unlink(self, volume, path):
         self.gfapi(volume, "unlink", path)
 
+    def config(self, volume, path, host=None, **options):
+        """A config string of the handler. None as a value: an option without one."""
+        words = [f"glfs/{volume}@{self.host if host is None else host}{path}", f"log={self.dir}/log/gfapi.log"]
+        words += [name if value is None else f"{name}={value}" for name, value in options.items()]
+        return ";".join(words)
+
     def url(self, volume, path):
         """For qemu-img and qemu-io."""
         return f"gluster+tcp://{self.host}:{PORT}/{volume}/{path.lstrip('/')}"
