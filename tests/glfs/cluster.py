@@ -93,10 +93,12 @@ def is_alive(pid):
         return False
 
 
-def reap(pid):
-    """Daemons become our children when their parent ends (PR_SET_CHILD_SUBREAPER)."""
+def is_gone(pid):
+    """Not even a zombie, which glusterd takes for a running brick. Daemons become our children when their parent ends
+    (PR_SET_CHILD_SUBREAPER)."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+    return not os.path.exists(f"/proc/{pid}")
 
 
 def clean(directory):
@@ -202,7 +204,7 @@ class Cluster:
         """The last errors, when a test has failed."""
         for path in glob.glob(self.dir + "/log/*.log") + glob.glob(self.dir + "/log/bricks/*.log"):
             with open(path, encoding="utf-8", errors="replace") as file:
-                lines = [line for line in file if re.match(r"\[[^]]*\] [EC] ", line)]
+                lines = [line for line in file if re.match(r"\[[^]]*\] [EC] ", line) and "No such file" not in line]
             for line in lines[-5:]:
                 print(f"  {os.path.basename(path)}: {line.strip()[:300]}", file=sys.stderr)
 
@@ -285,20 +287,23 @@ class Cluster:
     def brick_pids(self, volume):
         return [self.brick_pid(volume, i) for i in range(self.bricks(volume))]
 
-    def wait_for_bricks(self, volume):
-        """Until each brick has told glusterd its port: before that clients are turned away."""
-        def online():
-            text = self.gluster("volume", "status", volume, check=False).stdout
-            # Long names are wrapped: the columns of a brick end with "Y PID".
-            joined = re.sub(r"\n(?=\S*\s+\d+\s|\s)", "", text)
-            return len(re.findall(r"^Brick .*?\s\d+\s+\d+\s+Y\s+\d+", joined, re.M)) == self.bricks(volume)
-        until(online, f"the bricks of {volume} on line")
+    def on_line(self, volume):
+        """How many bricks glusterd thinks so of. None: it does not say."""
+        done = self.gluster("volume", "status", volume, "--xml", check=False)
+        if done.returncode:
+            return None
+        # Self-heal daemons are nodes, too, but not below the bricks' directory.
+        nodes = re.findall(r"<node>.*?</node>", done.stdout, re.S)
+        return sum(f"<path>{self.dir}/bricks/" in node and "<status>1</status>" in node for node in nodes)
+
+    def wait_for_bricks(self, volume, seconds=PATIENCE):
+        """Until each has told glusterd its port: before that clients are turned away."""
+        until(lambda: self.on_line(volume) == self.bricks(volume), f"the bricks of {volume} on line", seconds)
 
     def kill_brick(self, volume, i):
         pid = self.brick_pid(volume, i)
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not is_alive(pid), f"the end of brick {i} of {volume}")
-        reap(pid)
+        until(lambda: is_gone(pid), f"the end of brick {i} of {volume}")
 
     def freeze_brick(self, volume, i):
         os.kill(self.brick_pid(volume, i), signal.SIGSTOP)
@@ -307,6 +312,9 @@ class Cluster:
         os.kill(self.brick_pid(volume, i), signal.SIGCONT)
 
     def restart_bricks(self, volume):
+        # glusterd starts none that it has not seen die yet.
+        until(lambda: self.on_line(volume) == sum(map(bool, self.brick_pids(volume))),
+              f"glusterd's notice of the dead bricks of {volume}")
         self.gluster("volume", "start", volume, "force")
         self.wait_for_bricks(volume)
 
@@ -331,6 +339,9 @@ class Cluster:
 
     def make_file(self, volume, path, size):
         self.gfapi(volume, "make", path, size)
+
+    def make_directory(self, volume, path):
+        self.gfapi(volume, "mkdir", path)
 
     def unlink(self, volume, path):
         self.gfapi(volume, "unlink", path)
@@ -363,6 +374,8 @@ def gfapi_main(host, volume, what, path, size="0"):
     must(lib.glfs_init(fs) == 0)
     if what == "unlink":
         must(lib.glfs_unlink(fs, path.encode()) == 0)
+    elif what == "mkdir":
+        must(lib.glfs_mkdir(fs, path.encode(), 0o700) == 0)
     else:
         fd = ctypes.c_void_p(lib.glfs_creat(fs, path.encode(), os.O_RDWR | os.O_CREAT, 0o600))
         must(fd)

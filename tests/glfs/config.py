@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """config LUN: what is said of config strings, and how soon."""
 
-from cluster import Cluster
+import socket
+import time
+
+from cluster import PORT, Cluster
 from gateway import MIB, Gateway, check, main
 
 SOON = 2.0  # seconds
 NOBODY = "127.0.0.99"
-BLACK_HOLE = "192.0.2.1"  # RFC 5737
+NO_ROUTE = "192.0.2.1"  # RFC 5737: it may be a black hole, too
+MUTE, DEAF = "127.0.0.97", "127.0.0.98"
 
 # What follows "glfs/", and what the reason has to name.
 SYNTAX = [
@@ -44,16 +48,21 @@ def reasons(cluster):
     return [
         ("nobody listens", cluster.config("v", "/disk", host=NOBODY), NOBODY),
         ("another port", cluster.config("v", "/disk", port=1), cluster.host),
-        ("a black hole", cluster.config("v", "/disk", host=BLACK_HOLE), BLACK_HOLE),
         ("a name that there is not", cluster.config("v", "/disk", host="nowhere.invalid"), "nowhere.invalid"),
         ("no such socket", f"glfs/v@/disk;socket={cluster.dir}/none;log={cluster.dir}/log/gfapi.log", cluster.dir + "/none"),
         ("an unknown volume", cluster.config("unknown", "/disk"), "'unknown'"),
         ("a volume that is not started", cluster.config("stopped", "/disk"), "'stopped'"),
         ("no such file", cluster.config("v", "/none"), "'/none'"),
         ("no such directory", cluster.config("v", "/none/disk"), "'/none/disk'"),
-        ("a directory", cluster.config("v", "/.trashcan/.."), "directory"),
+        ("a directory", cluster.config("v", "/dir"), "'/dir'"),
         ("an empty file", cluster.config("v", "/empty"), "'/empty'"),
     ]
+
+
+def silent(cluster):
+    """Servers that say nothing: what, config, the address."""
+    return [(f"{what} server", cluster.config("v", "/disk", host=host), host)
+            for what, host in (("a mute", MUTE), ("a deaf", DEAF), ("a very far", NO_ROUTE))]
 
 
 def checks(cluster, gateway):
@@ -62,7 +71,7 @@ def checks(cluster, gateway):
         good, seconds, reason = gateway.check_config(config)
         named = named.format(host=cluster.host)
         check(not good and named in reason and seconds < SOON, f"check {config}: {reason} ({seconds:.2f} s)")
-    for what, config, named in reasons(cluster):
+    for what, config, named in reasons(cluster) + silent(cluster):
         good, seconds, reason = gateway.check_config(config)
         check(not good and named in reason and seconds < SOON, f"check, {what}: {reason} ({seconds:.2f} s)")
     for what, config in (("as it should be", cluster.config("v", "/disk")),
@@ -76,8 +85,6 @@ def checks(cluster, gateway):
 def opens(cluster, gateway):
     """The same of 'enable', where the log has the reason."""
     for what, config, named in reasons(cluster):
-        if BLACK_HOLE in config:
-            continue
         answer = gateway.ask("add", "x", config, MIB)
         check(answer.startswith("failed -") and named in answer, f"open, {what}: {answer}")
     answer = gateway.ask("add", "x", cluster.config("v", "/disk"), 8 * MIB)
@@ -98,14 +105,36 @@ def opens(cluster, gateway):
     gateway.remove("s")
 
 
-def black_hole(cluster, gateway):
+def slow_opens(cluster, gateway):
     """An open that waits for nobody's answer holds up no other."""
-    slow = gateway.send("add", "hole", cluster.config("v", "/disk", host=BLACK_HOLE), MIB)
+    begun = time.monotonic()
+    tags = [(what, host, gateway.send("add", host, config, MIB)) for what, config, host in silent(cluster)]
     gateway.add("beside", cluster.config("v", "/disk"), MIB)
     gateway.must("write", "beside", 0, 8, 1)
-    check(True, f"another one is opened meanwhile; the black hole has answered: {gateway.has_answered(slow)}")
-    answer = gateway.answer(slow, 60)
-    check(answer.startswith("failed -") and BLACK_HOLE in answer, f"open, a black hole: {answer}")
+    took = time.monotonic() - begun
+    check(took < SOON, f"another unit is opened meanwhile, in {took:.2f} s")
+    for what, host, tag in tags:
+        answer = gateway.answer(tag, 60)
+        check(answer.startswith("failed -") and host in answer,
+              f"open, {what} server: {answer} (after {time.monotonic() - begun:.1f} s)")
+
+
+def listen(host, backlog):
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, PORT))
+    sock.listen(backlog)
+    return sock
+
+
+def silent_servers():
+    """One takes connections and says nothing; the other one's queue is full, so that it does not even answer SYNs."""
+    deaf, callers = listen(DEAF, 0), []
+    for _ in range(4):
+        callers.append(socket.socket())
+        callers[-1].setblocking(False)
+        callers[-1].connect_ex((DEAF, PORT))
+    return [listen(MUTE, 64), deaf, *callers]
 
 
 def scenario(program):
@@ -115,10 +144,14 @@ def scenario(program):
         cluster.start("v")
         cluster.make_file("v", "/disk", 4 * MIB)
         cluster.make_file("v", "/empty", 0)
+        cluster.make_directory("v", "/dir")
+        servers = silent_servers()
         with Gateway(program, cluster.dir + "/lun.log") as gateway:
             checks(cluster, gateway)
             opens(cluster, gateway)
-            black_hole(cluster, gateway)
+            slow_opens(cluster, gateway)
+        for server in servers:
+            server.close()
 
 
 main(scenario)

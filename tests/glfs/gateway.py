@@ -134,11 +134,25 @@ class Gateway:
 
     def capacity(self, name):
         """Bytes, by READ CAPACITY(16)."""
-        data = bytes.fromhex(self.must("cdb", name, "9e10" + "00" * 8 + "00000020" + "0000", "in=32"))
+        data = bytes.fromhex(self.must("cdb", name, "9e10" + "00" * 8 + "00000020" + "0000", "in=32", "retry=1"))
         return (int.from_bytes(data[:8], "big") + 1) * int.from_bytes(data[8:12], "big")
 
     def md5(self, name, lba, blocks):
         return self.must("read", name, lba, blocks).split()[0]
+
+    def wait_good(self, name, commands=100, seconds=60):
+        """Until so many more have ended GOOD; what is counted begins anew. Milliseconds until the first of them."""
+        begun = time.monotonic()
+        self.stats(name)
+        first, good = 0, 0
+        while good < commands:
+            if time.monotonic() - begun > seconds:
+                raise Failed(f"{name}: {good} good commands, not {commands}, in {seconds} s")
+            self.ask("progress", name, 20, 100)
+            stats = self.stats(name)
+            first = first or stats["first_good"]
+            good += stats["good"]
+        return first - begun * 1000
 
     # ---- the end
 

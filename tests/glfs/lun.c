@@ -261,11 +261,14 @@ static void do_stop(char **words, FILE *out)
 
 /* ---- single commands ---- */
 
-/* cdb NAME HEX [out=HEX] [in=LEN] */
+/* cdb NAME HEX [out=HEX] [in=LEN] [retry=1] */
 static void do_cdb(char **words, FILE *out)
 {
+	int (*exec)(struct fake_ring *, struct fake_cmd *, const uint8_t *, size_t, enum fake_dir,
+		    void *, size_t, int) = option(words, "retry", 0) ? lun_exec : lun_once;
 	const char *text = text_option(words, "out");
-	size_t len = text ? strlen(text) / 2 : option(words, "in", 0);
+	size_t len = text ? strlen(text) / 2 : option(words, "in", 0), cdb_len;
+	enum fake_dir dir = text ? FAKE_OUT : len ? FAKE_IN : FAKE_NONE;
 	g_autofree uint8_t *data = g_malloc0(len + 1);
 	uint8_t cdb[FAKE_CDB_MAX];
 	struct fake_cmd cmd;
@@ -273,14 +276,10 @@ static void do_cdb(char **words, FILE *out)
 
 	if (text)
 		lun_unhex(text, data, len);
-	ret = lun_once(fake_dev_ring(find(words[0])->dev), &cmd, cdb,
-		       lun_unhex(words[1], cdb, sizeof(cdb)),
-		       text  ? FAKE_OUT
-		       : len ? FAKE_IN
-			     : FAKE_NONE,
-		       data, len, EXEC_MS);
+	cdb_len = lun_unhex(words[1], cdb, sizeof(cdb));
+	ret = exec(fake_dev_ring(find(words[0])->dev), &cmd, cdb, cdb_len, dir, data, len, EXEC_MS);
 	lun_print_status(&cmd, ret, out);
-	if (!text && !cmd.status && len) {
+	if (dir == FAKE_IN && !ret && !cmd.status) {
 		fputc(' ', out);
 		for (size_t i = 0; i < len - cmd.residual; i++)
 			fprintf(out, "%02x", data[i]);
@@ -292,17 +291,15 @@ static void rw(struct lun *l, uint8_t opcode, uint64_t lba, uint32_t blocks, uin
 	       FILE *out)
 {
 	size_t len = (size_t)blocks * STRESS_BLOCK;
+	enum fake_dir dir = opcode == 0x88 ? FAKE_IN : opcode == 0x91 ? FAKE_NONE : FAKE_OUT;
 	uint8_t cdb[16] = { opcode };
 	struct fake_cmd cmd;
 	int ret;
 
 	put_be64(cdb + 2, lba);
 	put_be32(cdb + 10, blocks);
-	ret = lun_exec(fake_dev_ring(l->dev), &cmd, cdb, sizeof(cdb),
-		       opcode == 0x88   ? FAKE_IN
-		       : opcode == 0x91 ? FAKE_NONE
-					: FAKE_OUT,
-		       data, opcode == 0x93 ? STRESS_BLOCK : len, EXEC_MS);
+	ret = lun_exec(fake_dev_ring(l->dev), &cmd, cdb, sizeof(cdb), dir, data,
+		       opcode == 0x93 ? STRESS_BLOCK : len, EXEC_MS);
 	lun_print_status(&cmd, ret, out);
 	if (!ret && !cmd.status && opcode == 0x88) {
 		g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_MD5, data, len);

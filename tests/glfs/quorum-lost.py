@@ -53,9 +53,7 @@ def scenario(program):
             check(gateway.ask("cdb", "disk", "000000000000").startswith("status 02 sense 2/"), "and TEST UNIT READY")
 
             cluster.restart_bricks("v")
-            back = time.monotonic() * 1000
-            until(lambda: gateway.stats("disk")["good"] > 100, "good commands")
-            say(f"again after {time.monotonic() * 1000 - back:.0f} ms")
+            say(f"again {gateway.wait_good('disk'):.0f} ms after the bricks are back")
             gateway.stats("disk")
             gateway.progress("disk", 1000)
             stats = gateway.stats("disk")

@@ -60,7 +60,7 @@ struct stress {
 
 	struct count count[KINDS];
 	unsigned long retried;
-	uint64_t since, first_error, last_error, first_good_again, last_good; /* ms; 0: none */
+	uint64_t since, first_error, last_error, first_good, last_good; /* ms; 0: none */
 };
 
 static struct timespec in_ms(int ms)
@@ -129,15 +129,14 @@ static void count(struct io *io)
 	if (io->cmd.status) {
 		count_error(c, &io->cmd);
 		s->last_error = now;
-		s->first_good_again = 0;
 		if (!s->first_error)
 			s->first_error = now;
 		return;
 	}
 	c->good++;
 	s->last_good = now;
-	if (s->last_error && !s->first_good_again)
-		s->first_good_again = now;
+	if (!s->first_good)
+		s->first_good = now;
 }
 
 static void judge(struct io *io)
@@ -460,11 +459,11 @@ void stress_print(struct stress *s, FILE *to)
 	fprintf(to,
 		"\"since\": %" PRIu64 ", \"first_error\": %" PRIu64 ", \"last_error\": %" PRIu64,
 		s->since, s->first_error, s->last_error);
-	fprintf(to, ", \"first_good_again\": %" PRIu64 ", \"last_good\": %" PRIu64 "}\n",
-		s->first_good_again, s->last_good);
+	fprintf(to, ", \"first_good\": %" PRIu64 ", \"last_good\": %" PRIu64 "}\n", s->first_good,
+		s->last_good);
 	memset(s->count, 0, sizeof(s->count));
 	s->retried = 0;
-	s->first_error = s->last_error = s->first_good_again = s->last_good = 0;
+	s->first_error = s->last_error = s->first_good = s->last_good = 0;
 	s->since = now_ms();
 	pthread_mutex_unlock(&s->lock);
 }
