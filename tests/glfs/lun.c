@@ -199,7 +199,7 @@ static bool is_cached(struct lun *l)
 	return !cmd.status && data[8 + 2] & 4;
 }
 
-/* start NAME [depth=N] [max=BLOCKS] [seed=N] [flush=N] [unmap=N] [read=N] [rate=N] [blocks=N] [anyloses=1] */
+/* start NAME [depth=N] [max=BLOCKS] [seed=N] [flush=N] [unmap=N] [read=N] [rate=N] [blocks=N] [anyloses=1] [wavers=1] */
 static void do_start(char **words, FILE *out)
 {
 	struct lun *l = find(words[0]);
@@ -214,6 +214,7 @@ static void do_start(char **words, FILE *out)
 		.reading = option(words, "read", 40),
 		.cached = is_cached(l),
 		.any_loses = option(words, "anyloses", 0),
+		.wavers = option(words, "wavers", 0),
 	};
 
 	if (stress_runs(l->stress)) {

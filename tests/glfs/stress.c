@@ -381,6 +381,8 @@ void stress_begin(struct stress *s, const struct stress_cfg *cfg)
 		s->claimed = calloc(blocks, 1);
 	}
 	model_set_cache(s->m, cfg->cached);
+	if (cfg->wavers)
+		model_let_waver(s->m);
 	for (unsigned int i = 0; i < s->cfg.depth; i++) {
 		struct io *io = &s->io[i];
 

@@ -24,6 +24,7 @@ struct stress_cfg {
 	bool cached;                        /* the unit has a volatile cache */
 	/* Any error, not only that of a flush, may tell of data that were written before and are lost. */
 	bool any_loses;
+	bool wavers; /* model_let_waver() */
 };
 
 struct stress;

@@ -34,7 +34,7 @@ struct model {
 	uint64_t blocks, now;
 	uint64_t cut; /* when power was last lost, 0: never */
 	uint32_t size;
-	bool cached, tears;
+	bool cached, tears, wavers;
 	struct block *block;
 	struct io *io; /* by number; 0: the zeros of the beginning */
 	uint64_t io_cnt, io_room;
@@ -248,6 +248,11 @@ void model_let_tear(struct model *m)
 	m->tears = true;
 }
 
+void model_let_waver(struct model *m)
+{
+	m->wavers = true;
+}
+
 void model_power_cut(struct model *m)
 {
 	pthread_mutex_lock(&m->lock);
@@ -292,6 +297,18 @@ static bool is_torn(const struct model *m, uint64_t lba, const uint8_t *data, ui
 	return busy && known;
 }
 
+/* Does it have a write that failed, so that a reader may find that once, and then again what was before? */
+static bool is_wavering(const struct model *m, const struct block *b)
+{
+	for (uint32_t i = 0; i < b->n && m->wavers; i++) {
+		const struct io *io = &m->io[b->w[i].io];
+
+		if (!b->w[i].over && io->answered && !io->good)
+			return true;
+	}
+	return false;
+}
+
 /* This was there at a time after asked: whatever was answered by then is not, and does not come back. What is
  * there after a loss of power is durable. */
 static void seen(struct model *m, uint64_t lba, const uint8_t *data, uint64_t asked)
@@ -299,7 +316,7 @@ static void seen(struct model *m, uint64_t lba, const uint8_t *data, uint64_t as
 	struct block *b = &m->block[lba];
 	bool durable = m->cut;
 
-	if (asked < m->cut)
+	if (asked < m->cut || is_wavering(m, b))
 		return;
 	for (uint32_t i = 0; i < b->n; i++)
 		if (may_see(&b->w[i], asked) && is_of(m, &b->w[i], lba, data))

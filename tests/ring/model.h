@@ -48,6 +48,9 @@ void model_set_cache(struct model *m, bool on);
 void model_power_cut(struct model *m);
 /* A read of a block that is being written may bring some of its words from before and some from after. */
 void model_let_tear(struct model *m);
+/* A write that failed may come and go, whatever was read, until another one to the block ends GOOD: replicas that did
+ * not agree on it. */
+void model_let_waver(struct model *m);
 /* Nothing is in flight any more: is everything answered? */
 void model_quiet(struct model *m);
 /* And this is what is on the disk. */

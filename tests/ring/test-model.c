@@ -209,6 +209,33 @@ static void half_a_block(void **state)
 	accused(FAKE_V_RESTART);
 }
 
+static void failed_and_wavering(void **state)
+{
+	struct written a = written(), b, c;
+
+	(void)state;
+	begin(&b);
+	model_answered(m, b.io, false, NULL);
+	reads(&b);
+	fine();
+	reads(&a);
+	accused(FAKE_V_RESTART);
+	begin(&c);
+	model_answered(m, c.io, false, NULL);
+	model_let_waver(m);
+	reads(&c);
+	reads(&b);
+	reads(&c);
+	fine();
+	reads(&a); /* that was over before */
+	accused(FAKE_V_RESTART);
+	a = written();
+	reads(&a);
+	fine();
+	reads(&c);
+	accused(FAKE_V_RESTART);
+}
+
 /* ---- with one ---- */
 
 static void power_takes_back(void **state)
@@ -398,6 +425,7 @@ int main(void)
 		T(failed_or_not),
 		T(answered_once),
 		T(half_a_block),
+		T(failed_and_wavering),
 		CACHED(power_takes_back),
 		CACHED(power_need_not_take),
 		CACHED(a_flush_promises),
