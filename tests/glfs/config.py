@@ -116,7 +116,7 @@ def slow_opens(cluster, gateway):
     for what, host, tag in tags:
         answer = gateway.answer(tag, 60)
         check(answer.startswith("failed -") and host in answer,
-              f"open, {what} server: {answer} (after {time.monotonic() - begun:.1f} s)")
+              f"open, {what}: {answer} (after {time.monotonic() - begun:.1f} s)")
 
 
 def listen(host, backlog):
