@@ -227,6 +227,7 @@ conformance_lun()
 	suite "$label" $tests
 	iscsi_target_end
 	lun_delete conformance
+	[ "$conformance_handler" != qcow ] || qemu-img check -q "$file" || fail "QEMU finds errors in the image"
 }
 
 # conformance_units ATOMIC: the suite on a LUN with 512-byte blocks, and what it
