@@ -74,6 +74,8 @@ void daemon_upgrade_exec(void)
 	/* Until the new program has its handlers a signal would end it. */
 	signal(SIGUSR2, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	/* Storage libraries have descriptors that are not marked so themselves. */
+	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	execv(program, arguments);
 	tcmu_err("cannot execute %s: %s; start it anew", program, strerror(errno));
 }

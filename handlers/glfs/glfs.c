@@ -57,9 +57,15 @@ static int check_size(struct tcmu_device *dev, const struct gluster_options *opt
 	return 0;
 }
 
-static void set_properties(struct tcmu_device *dev, const struct gluster_lun *lun)
+static void set_properties(struct tcmu_device *dev, const struct gluster_lun *lun,
+			   const struct gluster_options *opts)
 {
-	uint32_t block_size = tcmu_dev_get_block_size(dev);
+	uint32_t block_size = tcmu_dev_get_block_size(dev), exponent = 0;
+
+	while (block_size << exponent < opts->phys_size) /* both are powers of two */
+		exponent++;
+	tcmu_dev_set_phys_exponent(dev, exponent);
+	tcmu_dev_set_removable(dev, opts->removable);
 
 	tcmu_dev_set_max_xfer_len(dev, MAX_XFER_BYTES / block_size);
 	tcmu_dev_set_solid_state_media(dev, false);
@@ -115,7 +121,7 @@ static int gluster_open(struct tcmu_device *dev, bool reopen)
 		free(lun);
 	} else {
 		pthread_mutex_init(&lun->flush_mutex, NULL);
-		set_properties(dev, lun);
+		set_properties(dev, lun, &opts);
 	}
 	free(reason);
 	gluster_options_free(&opts);

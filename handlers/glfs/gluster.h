@@ -36,8 +36,10 @@ struct gluster_options {
 	int log_level; /* 1 to 9, as libgfapi counts */
 	unsigned int
 		timeout; /* seconds until a brick that says nothing is given up; 0: as the volume says */
+	uint32_t phys_size; /* bytes of a physical block */
 	bool create;
 	bool read_only;
+	bool removable;
 };
 
 /* 0 or -errno with *reason a malloc'ed sentence (NULL: no memory). On 0 free with the next one. */

@@ -14,6 +14,9 @@
 #define DEFAULT_LOG   "/var/log/tcmu-runner-glfs.log"
 #define DEFAULT_LEVEL 4    /* errors */
 #define TIMEOUT_MOST  1013 /* of network.ping-timeout */
+#define DEFAULT_PHYS  4096 /* what the bricks' file systems have */
+#define PHYS_LEAST    512
+#define PHYS_MOST     65536
 
 #define FORM "glfs/VOLUME@HOST/PATH"
 
@@ -193,6 +196,22 @@ static int set_timeout(struct gluster_options *opts, const char *value, size_t l
 	return 0;
 }
 
+static int set_phys(struct gluster_options *opts, const char *value, size_t len, int *port,
+		    char **reason)
+{
+	int size = parse_number(value, len, PHYS_LEAST, PHYS_MOST);
+
+	(void)port;
+	if (size < 0 || (size & (size - 1)))
+		return gluster_refuse(
+			reason, EINVAL,
+			"'phys=%.*s' is no size of a physical block; write a power of 2 from "
+			"%d to %d: phys=4096",
+			(int)len, value, PHYS_LEAST, PHYS_MOST);
+	opts->phys_size = (uint32_t)size;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct gluster_options *opts, const char *value, size_t len, int *port,
@@ -200,12 +219,22 @@ static const struct {
 } with_value[] = {
 	{ "server=", set_server }, { "socket=", set_socket },      { "port=", set_port },
 	{ "log=", set_log },       { "loglevel=", set_log_level }, { "timeout=", set_timeout },
+	{ "phys=", set_phys },
 };
 
 /* One option, len bytes long. *port: of those servers that say none. */
 static int parse_option(struct gluster_options *opts, const char *text, size_t len, int *port,
 			char **reason)
 {
+	const struct {
+		const char *name;
+		bool *value;
+	} flags[] = {
+		{ "create", &opts->create },
+		{ "ro", &opts->read_only },
+		{ "removable", &opts->removable },
+	};
+
 	for (size_t i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++) {
 		size_t name_len = strlen(with_value[i].name);
 
@@ -213,19 +242,19 @@ static int parse_option(struct gluster_options *opts, const char *text, size_t l
 			return with_value[i].set(opts, text + name_len, len - name_len, port,
 						 reason);
 	}
-	if (len == strlen("create") && !memcmp(text, "create", len)) {
-		opts->create = true;
-		return 0;
-	}
-	if (len == strlen("ro") && !memcmp(text, "ro", len)) {
-		opts->read_only = true;
-		return 0;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (len == strlen(flags[i].name) && !memcmp(flags[i].name, text, len)) {
+			*flags[i].value = true;
+			return 0;
+		}
 	}
 	return gluster_refuse(
 		reason, EINVAL,
 		"'%.*s' is no option of the glfs handler; there are: server=HOST, port=N, "
 		"socket=PATH, "
-		"timeout=SECONDS, log=FILE, loglevel=N, create, ro (and a path cannot contain ';')",
+		"timeout=SECONDS, log=FILE, loglevel=N, phys=BYTES, create, ro, removable (and a "
+		"path cannot "
+		"contain ';')",
 		(int)len, text);
 }
 
@@ -306,6 +335,7 @@ int gluster_options_parse(const char *cfgstring, struct gluster_options *opts, c
 
 	memset(opts, 0, sizeof(*opts));
 	opts->log_level = DEFAULT_LEVEL;
+	opts->phys_size = DEFAULT_PHYS;
 	*reason = NULL;
 	ret = parse(cfgstring, opts, reason);
 	if (ret)

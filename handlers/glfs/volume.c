@@ -171,7 +171,8 @@ static void serve_locked(struct gluster_volume *volume)
 			pthread_cond_wait(&cond, &mutex);
 		else
 			while (!volume->users && is_wanted_locked(volume))
-				if (pthread_cond_timedwait(&cond, &mutex, &until) == ETIMEDOUT)
+				if (pthread_cond_timedwait(&cond, &mutex, &until) == ETIMEDOUT &&
+				    !volume->users)
 					unlist_locked(volume);
 	}
 	unlist_locked(volume);

@@ -62,6 +62,19 @@ static int parse_snapshot(const char *value, size_t len, struct qcow_options *op
 	return opts->snapshot ? 0 : -ENOMEM;
 }
 
+static int parse_phys(const char *value, size_t len, struct qcow_options *opts, char **reason)
+{
+	uint64_t size = parse_size(value, len);
+
+	opts->phys_size = (uint32_t)size;
+	if (size >= QCOW_PHYS_LEAST && size <= QCOW_PHYS_MOST && !(size & (size - 1)))
+		return 0;
+	return qcow_refuse(reason, EINVAL,
+			   "'phys=%.*s' is no size of a physical block; write a power of 2 from %d "
+			   "to %d: phys=4096",
+			   (int)len, value, QCOW_PHYS_LEAST, QCOW_PHYS_MOST);
+}
+
 /* The length of prefix, if option begins with it; else 0. */
 static size_t skip(const char *option, size_t len, const char *prefix)
 {
@@ -78,6 +91,13 @@ static int parse_option(const char *option, size_t len, struct qcow_options *opt
 		opts->read_only = true;
 		return 0;
 	}
+	if (len == strlen("removable") && !memcmp(option, "removable", len)) {
+		opts->removable = true;
+		return 0;
+	}
+	n = skip(option, len, "phys=");
+	if (n)
+		return parse_phys(option + n, len - n, opts, reason);
 	n = skip(option, len, "cache=");
 	if (n)
 		return parse_cache(option + n, len - n, opts, reason);
@@ -86,7 +106,7 @@ static int parse_option(const char *option, size_t len, struct qcow_options *opt
 		return parse_snapshot(option + n, len - n, opts, reason);
 	return qcow_refuse(reason, EINVAL,
 			   "'%.*s' is no option of the qcow handler; there are: ro, snapshot=NAME, "
-			   "cache=BYTES (and a path cannot contain ';')",
+			   "cache=BYTES, phys=BYTES, removable (and a path cannot contain ';')",
 			   (int)len, option);
 }
 

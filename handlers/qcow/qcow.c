@@ -190,12 +190,18 @@ static void warn(struct tcmu_device *dev, const struct qcow_layer *top)
 	}
 }
 
-static void set_properties(struct tcmu_device *dev, const struct qcow_lun *lun)
+static void set_properties(struct tcmu_device *dev, const struct qcow_lun *lun,
+			   const struct qcow_options *opts)
 {
 	const struct qcow_header *h = &lun->top->header;
 	uint32_t block_size = tcmu_dev_get_block_size(dev);
 	uint64_t unit = qcow_unit_bytes(h);
+	uint32_t exponent = 0;
 
+	while (block_size << exponent < opts->phys_size) /* both are powers of two */
+		exponent++;
+	tcmu_dev_set_phys_exponent(dev, exponent);
+	tcmu_dev_set_removable(dev, opts->removable);
 	tcmu_dev_set_max_xfer_len(dev, MAX_XFER_BYTES / block_size);
 	tcmu_dev_set_solid_state_media(dev, true);
 	tcmu_dev_set_write_cache_enabled(dev, lun->writable);
@@ -226,6 +232,8 @@ static int open_lun(struct tcmu_device *dev, struct qcow_lun *lun, char **reason
 			ret = qcow_slices_init(&lun->slices, dev, opts.cache);
 		if (!ret && !opts.read_only)
 			ret = qcow_writable_open(lun, reason);
+		if (!ret)
+			set_properties(dev, lun, &opts);
 	}
 	qcow_options_free(&opts);
 	return ret;
@@ -266,7 +274,6 @@ static int qcow_open(struct tcmu_device *dev, bool reopen)
 			close_lun(lun);
 	} else {
 		warn(dev, lun->top);
-		set_properties(dev, lun);
 		tcmur_dev_set_private(dev, lun);
 		add_files(dev, lun, true);
 	}
@@ -359,7 +366,9 @@ static struct tcmur_handler qcow_handler = {
 		    "ro: read-only\n"
 		    "snapshot=NAME: the disk as it was when this snapshot in the image was made; "
 		    "with ro\n"
-		    "cache=BYTES: how much memory L2 tables may take (32M)",
+		    "cache=BYTES: how much memory L2 tables may take (32M)\n"
+		    "removable: a medium that initiators can eject and load\n"
+		    "phys=BYTES: the size of a physical block, as initiators see it",
 	.cmd_priv_size = sizeof(struct qcow_cmd),
 	.flags = TCMUR_HANDLER_FUA,
 	.check_config = qcow_check_config,

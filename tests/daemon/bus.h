@@ -29,7 +29,13 @@ GVariant *bus_call(GDBusConnection *c, const char *path, const char *interface, 
 		   GVariant *args, GError **error);
 /* Until somebody owns the name, or nobody; false after LONG_MS. */
 bool bus_wait_name(GDBusConnection *c, const char *name, bool there);
-/* What GetManagedObjects shows: "file null qcow", sorted. */
+/* Behind the file handler, where the handlers are sorted, if it is built. */
+#ifdef TCMU_GLFS
+#define GLFS "glfs "
+#else
+#define GLFS ""
+#endif
+/* What GetManagedObjects shows: "file " GLFS "null qcow", sorted. */
 char *bus_handlers(GDBusConnection *c);
 bool bus_wait_handlers(GDBusConnection *c, const char *expected);
 /* The reason, with CheckConfig's verdict in *good. */

@@ -36,7 +36,7 @@ static void targetcli(void **state)
 	(void)state;
 	start_usual(TCMU_HANDLERS);
 	all = bus_handlers(client);
-	assert_string_equal(all, "file null qcow");
+	assert_string_equal(all, "file " GLFS "null qcow");
 	good = g_strconcat("file/", world_file(&w, "disk", MIB), NULL);
 	missing = g_strconcat("file/", world_path(&w, "none"), NULL);
 	check_is("file", good, true, "success");
@@ -133,7 +133,7 @@ static void of_another_process(void **state)
 	start_usual(TCMU_HANDLERS);
 	for (int i = 0; i < 3; i++) {
 		spawn_handler(&other, "other");
-		assert_true(bus_wait_handlers(client, "file null other qcow"));
+		assert_true(bus_wait_handlers(client, "file " GLFS "null other qcow"));
 		check_is("other", "other/good", true, "success");
 		check_is("other", "other/bad", false, "it is not good");
 		check_is("other", "file/good", false, "begins with 'other/'");
@@ -151,20 +151,20 @@ static void of_another_process(void **state)
 			assert_int_equal(proc_stop(&other, LONG_MS), 0);
 		else
 			proc_kill(&other);
-		assert_true(bus_wait_handlers(client, "file null qcow"));
+		assert_true(bus_wait_handlers(client, "file " GLFS "null qcow"));
 	}
 	/* It was there first. */
 	stop();
 	spawn_handler(&other, "other");
 	start_usual(TCMU_HANDLERS);
-	assert_true(bus_wait_handlers(client, "file null other qcow"));
+	assert_true(bus_wait_handlers(client, "file " GLFS "null other qcow"));
 	/* And the bus restarts. */
 	g_clear_object(&client);
 	bus_stop();
 	bus_start(&w);
 	client = bus_connect(&w);
 	assert_true(bus_wait_name(client, SERVICE, true));
-	assert_true(bus_wait_handlers(client, "file null other qcow"));
+	assert_true(bus_wait_handlers(client, "file " GLFS "null other qcow"));
 	assert_int_equal(proc_stop(&other, LONG_MS), 0);
 	stop();
 }
@@ -225,15 +225,15 @@ static void registrations(void **state)
 	assert_int_equal(own(client, MANAGER_IFCE ".mine", "RequestName"), 1);
 	register_as("mine", "what is mine", true, "succeeded");
 	register_as("mine", "what is mine", true, "succeeded");
-	assert_true(bus_wait_handlers(client, "file mine null qcow"));
+	assert_true(bus_wait_handlers(client, "file " GLFS "mine null qcow"));
 	manage("UnregisterHandler", g_variant_new("(s)", "mine"), true, "succeeded");
-	assert_true(bus_wait_handlers(client, "file null qcow"));
+	assert_true(bus_wait_handlers(client, "file " GLFS "null qcow"));
 	/* In a loop, and there are no more than there may be. */
 	for (unsigned int i = 0; i < scaled(500); i++) {
 		register_as("mine", "again", true, "succeeded");
 		assert_int_equal(own(client, MANAGER_IFCE ".mine", "ReleaseName"), 1);
 		assert_int_equal(own(client, MANAGER_IFCE ".mine", "RequestName"), 1);
-		assert_true(bus_wait_handlers(client, "file null qcow"));
+		assert_true(bus_wait_handlers(client, "file " GLFS "null qcow"));
 	}
 	for (int i = 0; i < 65; i++) {
 		snprintf(name, sizeof(name), MANAGER_IFCE ".many%d", i);
@@ -243,7 +243,7 @@ static void registrations(void **state)
 	}
 	g_clear_object(&client);
 	client = bus_connect(&w);
-	assert_true(bus_wait_handlers(client, "file null qcow"));
+	assert_true(bus_wait_handlers(client, "file " GLFS "null qcow"));
 	stop();
 }
 

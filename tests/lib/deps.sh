@@ -24,7 +24,7 @@ deps_vm=(
 	qemu-system-x86 busybox-static cpio kmod e2fsprogs dmsetup
 	sg3-utils sdparm fio python3 util-linux mount xz-utils
 	libiscsi-bin open-iscsi iproute2 ddpt smartmontools xfsprogs btrfs-progs dbus-daemon dbus-bin
-	systemd udev dbus cmake qemu-utils
+	systemd udev dbus cmake qemu-utils glusterfs-server qemu-block-extra
 )
 # The message bus that Debian's tcmu-runner needs (tests/bench/run --backstores peer).
 deps_peer=(dbus-daemon dbus-bin libglib2.0-0 libkmod2 libnl-3-200 libnl-genl-3-200)

@@ -206,7 +206,7 @@ judge()
 
 # conformance_lun LABEL OPTIONS SIZE ["TESTS..." [key=value...]]: the suite on a fresh
 # LUN of the file handler, or $conformance_handler, with these options behind its path; for
-# qcow on an image.
+# qcow on an image, for glfs in the volume of gluster.sh.
 conformance_handler=file
 conformance_lun()
 {
@@ -214,13 +214,20 @@ conformance_lun()
 	shift 3
 	[ $# -eq 0 ] || shift
 	file=$(backing conformance.img "$size")
-	[ "$conformance_handler" != qcow ] || qemu-img create -q -f qcow2 "$file" "$size"
+	case $conformance_handler in
+	qcow) qemu-img create -q -f qcow2 "$file" "$size" ;;
+	glfs)
+		gluster_file conformance.img "$size"
+		file=$gluster_volume@$gluster_host/conformance.img
+		;;
+	esac
 	lun_create conformance "$conformance_handler/$file$options" "$size" "$@" || return 1
 	iscsi_target "$core/conformance"
 	# shellcheck disable=SC2086 # a list of words
 	suite "$label" $tests
 	iscsi_target_end
 	lun_delete conformance
+	[ "$conformance_handler" != qcow ] || qemu-img check -q "$file" || fail "QEMU finds errors in the image"
 }
 
 # conformance_units ATOMIC: the suite on a LUN with 512-byte blocks, and what it

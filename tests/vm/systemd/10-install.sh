@@ -31,12 +31,14 @@ assert_eq "systemd-analyze verify" "$said" ""
 systemctl --no-pager --full cat "$unit" | head -n 3
 
 step "started by targetcli"
+glfs=
+[ ! -e "$TCMU_BUILD/handlers/handler_glfs.so" ] || glfs=y
 systemctl stop "$unit"
 assert_eq "result of the stop" "$(prop Result) $(prop ExecMainStatus)" "success 0"
 cli '/backstores ls'
-assert_eq "nodes" "$(grep -o 'user:[a-z]* \.\.\.' "$out" | tr -d '.\n')" "user:file user:null user:qcow "
+assert_eq "nodes" "$(grep -o 'user:[a-z]* \.\.\.' "$out" | tr -d '.\n')" "user:file ${glfs:+user:glfs }user:null user:qcow "
 wait_for 30 is active || fail "it has not come to be ready"
-assert_match "what the unit says" "$(prop StatusText)" '^3 handlers \((file|null|qcow)(, (file|null|qcow)){2}\), 0 devices$'
+assert_match "what the unit says" "$(prop StatusText)" '^[34] handlers \((file|glfs|null|qcow)(, (file|glfs|null|qcow)){2,3}\), 0 devices$'
 assert_eq "the process" "$(cat "/proc/$(main_pid)/comm")" tcmu-runner
 grep Seccomp: "/proc/$(main_pid)/status"
 assert_eq "priority to live" "$(cat "/proc/$(main_pid)/oom_score_adj")" -900

@@ -13,12 +13,9 @@ need_daemon
 [ -e "$handlers_dir/handler_qcow.so" ] || skip "handler_qcow.so is not built"
 iscsi_begin
 
-suite_left_out="SCSI.Sanitize.Reset SCSI.WriteSame10.UnmapUntilEnd" # on the large one
 start_daemon
 conformance_handler=qcow
-conformance_lun plain "" $((31 << 20))
-qemu-img check /mnt/data/conformance.img || fail "QEMU finds errors in the image"
-conformance_lun large "" $((1200 << 20)) "SCSI.Sanitize.Reset SCSI.WriteSame10.UnmapUntilEnd"
-conformance_lun readonly ";ro" $((31 << 20)) SCSI.ReadOnly
-judge qcow 187 plain large readonly
+conformance_units
+# shellcheck disable=SC2086 # a list of words
+judge qcow 199 $all_units
 stop_daemon
