@@ -121,7 +121,7 @@ struct gluster_lock {
 	bool told; /* that another one has it */
 	unsigned int inside;
 	struct gluster_cmd *first, **last; /* these wait for it */
-	uint64_t used_ms, renewed_ms;
+	uint64_t used_ms, renewed_ms, lost_ms;
 };
 
 /* With the target open. 0 or -errno with *reason. */
@@ -131,12 +131,16 @@ int gluster_lock_init(struct gluster_lock *lock, struct tcmu_device *dev, bool r
 void gluster_lock_fini(struct gluster_lock *lock, glfs_fd_t *fd);
 
 /* Calls gc->start(gc) once this gateway has the lock: now, or later on another thread. Or ends the command.
- * The device's thread. */
+ * Any thread. */
 void gluster_lock_enter(struct gluster_cmd *gc);
+/* It goes on with gc->start(gc), on a thread that may. Any thread. */
+void gluster_lock_again(struct gluster_cmd *gc);
 /* Whoever was started is done. */
 void gluster_lock_leave(struct gluster_lock *lock);
 /* The bricks may have forgotten it. */
 void gluster_lock_doubt(struct gluster_lock *lock);
+/* A brick has said that another gateway has taken it. */
+void gluster_lock_lost(struct gluster_lock *lock);
 /* The initiator does not want this command any more: true if it was waiting, and does no more. */
 bool gluster_lock_cancel(struct gluster_cmd *gc);
 

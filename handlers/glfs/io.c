@@ -93,12 +93,14 @@ static int sts_of_errno(int err, int medium_sts)
 	}
 }
 
-/* Once for each kind: a volume that is out of reach is so for all commands. */
+/* Once for each kind: a volume that is out of reach is so for all commands, whatever each of them meets. */
 static void say_error(struct gluster_cmd *gc, int err)
 {
-	if (gc->lun->errno_said == err)
+	int kind = is_out_of_reach(err) ? ENOTCONN : err;
+
+	if (gc->lun->errno_said == kind)
 		return;
-	gc->lun->errno_said = err;
+	gc->lun->errno_said = kind;
 	tcmu_dev_err(gc->dev,
 		     "%s at byte %llu failed: %s (said again only after an error of another kind)",
 		     gc->what, (unsigned long long)gc->off, strerror(err));
@@ -116,8 +118,8 @@ static void out_of_reach(struct gluster_lun *lun)
 void gluster_cmd_fail(struct gluster_cmd *gc, int err)
 {
 	if (gc->lun->lock.fenced && gc->inside && (err == EBUSY || err == EAGAIN)) {
-		/* Another gateway has taken the lock. Whoever sends this again means it. */
-		gluster_lock_doubt(&gc->lun->lock);
+		/* Whoever sends this again means it. */
+		gluster_lock_lost(&gc->lun->lock);
 		gluster_cmd_end(gc, TCMU_STS_BUSY);
 		return;
 	}
@@ -180,7 +182,7 @@ static void read_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct 
 	} else if (advance(gc, ret)) {
 		gluster_cmd_end(gc, TCMU_STS_OK);
 	} else {
-		start_read(gc);
+		gluster_lock_again(gc);
 	}
 }
 
@@ -227,7 +229,7 @@ static void write_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct
 	if (ret <= 0) {
 		gluster_cmd_fail(gc, ret ? err : ENOSPC);
 	} else if (!advance(gc, ret)) {
-		start_write(gc);
+		gluster_lock_again(gc);
 	} else {
 		if (!tcmur_cmd_fua(gc->cmd))
 			gluster_cmd_written(gc);

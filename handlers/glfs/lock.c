@@ -10,7 +10,8 @@
  * features.enforce-mandatory-lock), the bricks refuse a write without it, even one that was sent before, and
  * give it to whoever asks, at once.
  *
- * libgfapi can only wait for a lock, so a thread of the logical unit, its keeper, does that.
+ * libgfapi can only wait for a lock, so a thread of the logical unit, its keeper, does that. The owner of a lock is known
+ * to libgfapi by the thread: where the bricks look at it, all commands begin on the keeper, which has asked for the lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #define IDLE_MS   2000  /* without a command: given back */
 #define RENEW_MS  2000  /* bricks that were away have forgotten it */
 #define RETRY_MS  250   /* another one has it */
+#define LOST_MS   100   /* it was taken away: whoever has done that may use it a little */
 #define WAIT_MS   10000 /* then a command is answered all the same; initiators give up after 30 s */
 #define OWNER_LEN 16
 
@@ -164,6 +166,10 @@ static void take_locked(struct gluster_lun *lun)
 		pthread_cond_wait(&lock->cond, &lock->mutex);
 		return;
 	}
+	if (now_ms() < lock->lost_ms + LOST_MS) {
+		wait_until(lock, lock->lost_ms + LOST_MS);
+		return;
+	}
 	pthread_mutex_unlock(&lock->mutex);
 	ret = set_lock(lun->target.fd, lock->fenced, F_WRLCK);
 	if (ret && is_unsupported(-ret))
@@ -263,7 +269,7 @@ void gluster_lock_enter(struct gluster_cmd *gc)
 	bool in;
 
 	pthread_mutex_lock(&lock->mutex);
-	in = lock->none || (lock->held && !lock->first);
+	in = lock->none || (lock->held && !lock->first && !lock->fenced);
 	if (in) {
 		lock->inside++;
 		gc->inside = true;
@@ -275,6 +281,19 @@ void gluster_lock_enter(struct gluster_cmd *gc)
 	pthread_mutex_unlock(&lock->mutex);
 	if (in)
 		gc->start(gc);
+}
+
+void gluster_lock_again(struct gluster_cmd *gc)
+{
+	struct gluster_lock *lock = &gc->lun->lock;
+
+	if (!lock->fenced || !gc->inside) {
+		gc->start(gc);
+		return;
+	}
+	gc->inside = false;
+	gluster_lock_leave(lock);
+	gluster_lock_enter(gc);
 }
 
 void gluster_lock_leave(struct gluster_lock *lock)
@@ -290,6 +309,15 @@ void gluster_lock_doubt(struct gluster_lock *lock)
 {
 	pthread_mutex_lock(&lock->mutex);
 	lock->held = false;
+	pthread_cond_signal(&lock->cond);
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+void gluster_lock_lost(struct gluster_lock *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+	lock->held = false;
+	lock->lost_ms = now_ms();
 	pthread_cond_signal(&lock->cond);
 	pthread_mutex_unlock(&lock->mutex);
 }

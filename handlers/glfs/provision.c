@@ -46,7 +46,7 @@ static void unmap_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct
 {
 	(void)fd, (void)pre, (void)post;
 	if (piece_done(data, ret, errno))
-		start_unmap(data);
+		gluster_lock_again(data);
 }
 
 static void start_unmap(struct gluster_cmd *gc)
@@ -78,7 +78,7 @@ static void zeroed(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glf
 {
 	(void)fd, (void)pre, (void)post;
 	if (piece_done(data, ret, errno))
-		start_zeroing(data);
+		gluster_lock_again(data);
 }
 
 static void start_zeroing(struct gluster_cmd *gc)

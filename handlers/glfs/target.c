@@ -156,6 +156,8 @@ static int open_file(const struct gluster_options *opts, struct tcmu_device *dev
 		return refuse_open(opts, errno, reason);
 	if (glfs_fstat(target->fd, &st))
 		return refuse_open(opts, errno, reason);
+	if (S_ISDIR(st.st_mode))
+		return refuse_open(opts, EISDIR, reason);
 	if (!S_ISREG(st.st_mode))
 		return gluster_refuse(reason, EINVAL, "'%s' of volume '%s' is no regular file",
 				      opts->path, opts->volume);

@@ -260,21 +260,28 @@ static int refuse_connection(const struct gluster_options *opts, int err, char *
 	case ENOENT:
 		return gluster_refuse(
 			reason, err,
-			"'%s'%s has no volume '%s' that is started; 'gluster volume info' "
-			"there shows which there are",
+			"'%s'%s has no volume '%s'; 'gluster volume list' there shows which "
+			"there are",
 			server->host, more, opts->volume);
+	case EIO:
+		return gluster_refuse(
+			reason, err,
+			"volume '%s' cannot be used through '%s'%s; is it started ('gluster "
+			"volume status' there tells), and are its bricks there?",
+			opts->volume, server->host, more);
 	case ETIMEDOUT:
 		return gluster_refuse(
 			reason, err,
 			"'%s'%s has not answered in time, so volume '%s' cannot be used; is "
-			"the address right, and port %d not blocked?",
-			server->host, more, opts->volume, server->port);
+			"that the right server, and does nothing block the way?",
+			server->host, more, opts->volume);
 	default:
 		return gluster_refuse(
 			reason, err,
 			"no connection to volume '%s' through '%s'%s: %s; is glusterd running "
-			"there, and port %d not blocked?",
-			opts->volume, server->host, more, strerror(err), server->port);
+			"there (port %d)?",
+			opts->volume, server->host, more, strerror(err),
+			server->port ? server->port : 24007);
 	}
 }
 
