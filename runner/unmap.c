@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UNMAP (SBC-4 5.35): the descriptors of the parameter list, one after the other, each with its range
- * locked.
+ * locked; those that begin where the one before ends are one.
  */
 #include <assert.h>
 #include <string.h>
@@ -51,9 +51,9 @@ static void unmap_range(struct runner_cmd *rc)
 			range_unmapped);
 }
 
-static void next_range(struct runner_cmd *rc)
+/* The next descriptor that has blocks. False: there is none. */
+static bool next_descriptor(struct unmap_state *st, uint64_t *lba, uint32_t *blocks)
 {
-	struct unmap_state *st = state_of(rc);
 	uint8_t desc[DESC_SIZE];
 
 	while (st->left) {
@@ -61,15 +61,39 @@ static void next_range(struct runner_cmd *rc)
 
 		take(&st->next, desc, sizeof(desc));
 		st->left--;
-		if (!scsi_unmap_next(&list, &st->lba, &st->blocks))
-			continue;
-		runner_range_lock(rc, st->lba, st->blocks, RUNNER_RANGE_WRITE, unmap_range);
-		return;
+		if (scsi_unmap_next(&list, lba, blocks))
+			return true;
 	}
-	if (!tcmu_dev_get_write_cache_enabled(runner_tcmu(rc)))
+	return false;
+}
+
+/* Initiators that describe each block alone would cost the storage an operation for each. */
+static void join_next(struct unmap_state *st)
+{
+	struct unmap_state ahead = *st;
+	uint64_t lba;
+	uint32_t blocks;
+
+	while (next_descriptor(&ahead, &lba, &blocks) && lba == st->lba + st->blocks &&
+	       blocks <= UINT32_MAX - st->blocks) {
+		st->blocks += blocks;
+		st->next = ahead.next;
+		st->left = ahead.left;
+	}
+}
+
+static void next_range(struct runner_cmd *rc)
+{
+	struct unmap_state *st = state_of(rc);
+
+	if (next_descriptor(st, &st->lba, &st->blocks)) {
+		join_next(st);
+		runner_range_lock(rc, st->lba, st->blocks, RUNNER_RANGE_WRITE, unmap_range);
+	} else if (!tcmu_dev_get_write_cache_enabled(runner_tcmu(rc))) {
 		runner_op_flush(rc, runner_finish); /* nothing that was answered may come undone */
-	else
+	} else {
 		runner_finish(rc, TCMU_STS_OK);
+	}
 }
 
 /* SBC-4 4.7.3.4: unmapping is a request, a unit that leaves a block mapped has obeyed it. */

@@ -40,6 +40,28 @@ static void unmap_runs_the_list(void **state)
 	assert_string_equal(calls, "");
 }
 
+static void unmap_joins_neighbours(void **state)
+{
+	size_t len = unmap_list(5, 10, 2, 2);
+
+	(void)state;
+	assert_int_equal(run_pieces(unmap_cdb(0, (uint16_t)len), len, 9), TCMU_STS_OK);
+	assert_string_equal(calls, "u");
+	assert_true(is_zero(10, 10));
+	assert_false(is_zero(9, 1));
+	assert_false(is_zero(20, 1));
+
+	/* Not over a gap, and one without blocks is none. */
+	len = unmap_list(5, 30, 2, 2);
+	put_be32(data + 8 + 16 * 1 + 8, 0);
+	put_be64(data + 8 + 16 * 3, 100);
+	assert_int_equal(run(unmap_cdb(0, (uint16_t)len), len), TCMU_STS_OK);
+	assert_string_equal(calls, "uuuu");
+	assert_true(is_zero(30, 2) && is_zero(34, 2) && is_zero(100, 2) && is_zero(38, 2));
+	assert_false(is_zero(32, 1));
+	assert_false(is_zero(36, 1));
+}
+
 static void unmap_is_a_hint_but_errors_count(void **state)
 {
 	size_t len = unmap_list(3, 10, 2, 100);
@@ -347,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(unmap_runs_the_list),
+		T(unmap_joins_neighbours),
 		T(unmap_is_a_hint_but_errors_count),
 		T(unmap_refusals),
 		T(unmap_without_cache_is_flushed),

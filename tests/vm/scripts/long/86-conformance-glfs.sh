@@ -3,7 +3,7 @@
 #
 # libiscsi's suite (see 80-conformance.sh) on a file of a GlusterFS volume.
 #
-# timeout: 2400
+# timeout: 6000
 
 . "$TCMU_SRC/tests/vm/lib.sh"
 . "$TCMU_SRC/tests/vm/conformance.sh"
