@@ -108,12 +108,13 @@ void gluster_check_stop(void);
 /* ---- lock.c: one gateway writes at a time ---- */
 
 struct gluster_cmd;
+struct gluster_lun;
 
 struct gluster_lock {
 	pthread_mutex_t mutex; /* a leaf: nothing is called under it */
 	pthread_cond_t cond;   /* the keeper waits for it */
-	pthread_t keeper;
-	bool running; /* there is a keeper */
+	pthread_t keeper;      /* asks for it, and looks whether the volume is back */
+	bool running;          /* there is a keeper */
 	bool stop;
 	bool none;   /* no lock is needed, or none can be had */
 	bool fenced; /* the bricks refuse who does not have it, and give it to whoever asks */
@@ -144,6 +145,21 @@ void gluster_lock_lost(struct gluster_lock *lock);
 /* The initiator does not want this command any more: true if it was waiting, and does no more. */
 bool gluster_lock_cancel(struct gluster_cmd *gc);
 
+/* ---- outage.c: the volume is out of reach ---- */
+
+struct gluster_outage {
+	_Atomic bool on;
+	uint64_t
+		good_since_ms; /* looks have succeeded since then; 0: the last one has not. The keeper's */
+};
+
+/* Would this error of an operation go away on another gateway, or by itself? */
+bool gluster_is_out_of_reach(int err);
+/* It has been met. Any thread. */
+void gluster_outage_begin(struct gluster_lun *lun);
+/* Looks, and may take as long as the bricks do. True: commands may go on. The keeper. */
+bool gluster_outage_is_over(struct gluster_lun *lun);
+
 /* ---- io.c, provision.c, status.c, saved.c: commands ---- */
 
 /* An open logical unit. */
@@ -159,7 +175,7 @@ struct gluster_lun {
 	uint64_t flushed; /* so many of them are durable, or were told to be lost */
 	bool doubt;       /* a brick was out of reach meanwhile */
 
-	_Atomic bool offline; /* the last operation has not reached the volume */
+	struct gluster_outage outage;
 	_Atomic int errno_said;
 	_Atomic bool shrunk_said;
 };
@@ -199,6 +215,8 @@ void gluster_cmd_end(struct gluster_cmd *gc, int sts);
 void gluster_cmd_fail(struct gluster_cmd *gc, int err);
 /* NOT READY, since another gateway has the lock. */
 void gluster_cmd_standby(struct gluster_cmd *gc);
+/* True: the volume is out of reach, and the command was told so. */
+bool gluster_cmd_is_in_vain(struct gluster_cmd *gc);
 /* It has changed something, and is not durable yet. */
 void gluster_cmd_written(struct gluster_cmd *gc);
 

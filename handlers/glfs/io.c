@@ -33,11 +33,6 @@ void gluster_cmd_end(struct gluster_cmd *gc, int sts)
 {
 	struct gluster_lun *lun = gc->lun;
 
-	if (sts == TCMU_STS_OK && lun->offline) {
-		lun->offline = false;
-		lun->errno_said = 0;
-		tcmu_dev_info(gc->dev, "the volume is back");
-	}
 	if (gc->inside) {
 		gc->inside = false;
 		gluster_lock_leave(&lun->lock);
@@ -47,35 +42,9 @@ void gluster_cmd_end(struct gluster_cmd *gc, int sts)
 
 /* ---- errors ---- */
 
-/* The volume is out of reach, for us. Another gateway may be better off, and initiators with paths to both find
- * out by NOT READY. */
-static bool is_out_of_reach(int err)
-{
-	switch (err) {
-	case ENOTCONN:
-	case ETIMEDOUT:
-	case ECONNREFUSED:
-	case ECONNRESET:
-	case ECONNABORTED:
-	case EPIPE:
-	case EHOSTDOWN:
-	case EHOSTUNREACH:
-	case ENETDOWN:
-	case ENETUNREACH:
-	case ESHUTDOWN:
-	case EBADF:
-	case EBADFD:
-	case ESTALE:
-	case ENOENT:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static int sts_of_errno(int err, int medium_sts)
 {
-	if (is_out_of_reach(err))
+	if (gluster_is_out_of_reach(err))
 		return TCMU_STS_NOT_READY;
 	switch (err) {
 	case ENOSPC:
@@ -96,7 +65,7 @@ static int sts_of_errno(int err, int medium_sts)
 /* Once for each kind: a volume that is out of reach is so for all commands, whatever each of them meets. */
 static void say_error(struct gluster_cmd *gc, int err)
 {
-	int kind = is_out_of_reach(err) ? ENOTCONN : err;
+	int kind = gluster_is_out_of_reach(err) ? ENOTCONN : err;
 
 	if (gc->lun->errno_said == kind)
 		return;
@@ -104,15 +73,6 @@ static void say_error(struct gluster_cmd *gc, int err)
 	tcmu_dev_err(gc->dev,
 		     "%s at byte %llu failed: %s (said again only after an error of another kind)",
 		     gc->what, (unsigned long long)gc->off, strerror(err));
-}
-
-static void out_of_reach(struct gluster_lun *lun)
-{
-	lun->offline = true;
-	pthread_mutex_lock(&lun->flush_mutex);
-	lun->doubt = lun->written != lun->flushed;
-	pthread_mutex_unlock(&lun->flush_mutex);
-	gluster_lock_doubt(&lun->lock);
 }
 
 void gluster_cmd_fail(struct gluster_cmd *gc, int err)
@@ -123,11 +83,19 @@ void gluster_cmd_fail(struct gluster_cmd *gc, int err)
 		gluster_cmd_end(gc, TCMU_STS_BUSY);
 		return;
 	}
-	if (is_out_of_reach(err))
-		out_of_reach(gc->lun);
+	if (gluster_is_out_of_reach(err))
+		gluster_outage_begin(gc->lun);
 	say_error(gc, err);
 	tcmur_cmd_set_error_offset(gc->cmd, gc->off);
 	gluster_cmd_end(gc, sts_of_errno(err, gc->medium_sts));
+}
+
+bool gluster_cmd_is_in_vain(struct gluster_cmd *gc)
+{
+	if (!gc->lun->outage.on)
+		return false;
+	gluster_cmd_end(gc, TCMU_STS_NOT_READY);
+	return true;
 }
 
 void gluster_cmd_standby(struct gluster_cmd *gc)
@@ -203,6 +171,8 @@ int gluster_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *i
 	gc->off = (uint64_t)off;
 	gc->len = len;
 	gc->start = start_read;
+	if (gluster_cmd_is_in_vain(gc))
+		return TCMU_STS_ASYNC_HANDLED;
 	if (gc->lun->lock.fenced)
 		gluster_lock_enter(gc);
 	else
@@ -255,7 +225,8 @@ int gluster_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *
 	gc->off = (uint64_t)off;
 	gc->len = len;
 	gc->start = start_write;
-	gluster_lock_enter(gc);
+	if (!gluster_cmd_is_in_vain(gc))
+		gluster_lock_enter(gc);
 	return TCMU_STS_ASYNC_HANDLED;
 }
 
@@ -278,28 +249,34 @@ static bool take_flush(struct gluster_cmd *gc, bool ok, bool *lost)
 	return ok && !*lost;
 }
 
-static void flush_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
-		       void *data)
+/* err 0: the bricks have it on their disks. */
+static void end_flush(struct gluster_cmd *gc, int err)
 {
-	struct gluster_cmd *gc = data;
-	int err = errno;
 	bool lost;
 
-	(void)fd, (void)pre, (void)post;
-	if (take_flush(gc, ret >= 0, &lost)) {
+	if (take_flush(gc, !err, &lost)) {
 		gluster_cmd_end(gc, TCMU_STS_OK);
 		return;
 	}
-	if (ret < 0 && is_out_of_reach(err))
-		out_of_reach(gc->lun);
+	if (gluster_is_out_of_reach(err))
+		gluster_outage_begin(gc->lun);
 	if (!lost) {
 		gluster_cmd_fail(gc, err);
 		return;
 	}
 	tcmu_dev_err(gc->dev,
 		     "a flush failed (%s): data that were written since the last one may be lost",
-		     ret < 0 ? strerror(err) : "bricks were out of reach since");
+		     err ? strerror(err) : "bricks were out of reach since");
 	gluster_cmd_end(gc, TCMU_STS_WR_ERR);
+}
+
+static void flush_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
+		       void *data)
+{
+	int err = ret < 0 ? errno : 0;
+
+	(void)fd, (void)pre, (void)post;
+	end_flush(data, err);
 }
 
 int gluster_flush(struct tcmu_device *dev, struct tcmur_cmd *cmd)
@@ -310,36 +287,23 @@ int gluster_flush(struct tcmu_device *dev, struct tcmur_cmd *cmd)
 	gc->number = gc->lun->written;
 	pthread_mutex_unlock(&gc->lun->flush_mutex);
 	gc->off = 0;
-	if (glfs_fsync_async(gc->lun->target.fd, flush_done, gc))
-		gluster_cmd_fail(gc, errno);
+	if (gc->lun->outage.on)
+		end_flush(gc, ENOTCONN);
+	else if (glfs_fsync_async(gc->lun->target.fd, flush_done, gc))
+		end_flush(gc, errno);
 	return TCMU_STS_ASYNC_HANDLED;
 }
 
-/* ---- is it there? ---- */
+/* ---- what needs no storage ---- */
 
-static void probe_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
-		       void *data)
-{
-	struct gluster_cmd *gc = data;
-	bool there = ret >= 0 || !is_out_of_reach(errno);
-
-	(void)fd, (void)pre, (void)post;
-	gluster_cmd_end(gc, there ? TCMU_STS_OK : TCMU_STS_NOT_READY);
-}
-
-/* TEST UNIT READY is what initiators ask a path that has failed: while the volume is out of reach, so does
- * this. */
+/* TEST UNIT READY is what initiators ask a path that has failed. */
 int gluster_handle_cmd(struct tcmu_device *dev, struct tcmur_cmd *cmd)
 {
 	struct gluster_lun *lun = tcmur_dev_get_private(dev);
-	struct gluster_cmd *gc;
 
-	if (cmd->lib_cmd->cdb[0] != TEST_UNIT_READY || !lun->offline)
-		return TCMU_STS_NOT_HANDLED;
-	gc = gluster_cmd_begin(dev, cmd, "a look", TCMU_STS_RD_ERR);
-	if (glfs_pread_async(lun->target.fd, &gc->number, sizeof(gc->number), 0, 0, probe_done, gc))
+	if (cmd->lib_cmd->cdb[0] == TEST_UNIT_READY && lun->outage.on)
 		return TCMU_STS_NOT_READY;
-	return TCMU_STS_ASYNC_HANDLED;
+	return TCMU_STS_NOT_HANDLED;
 }
 
 void gluster_cancel(struct tcmu_device *dev, struct tcmur_cmd *cmd)

@@ -29,6 +29,7 @@
 #define RETRY_MS  250   /* another one has it */
 #define LOST_MS   100   /* it was taken away: whoever has done that may use it a little */
 #define WAIT_MS   10000 /* then a command is answered all the same; initiators give up after 30 s */
+#define PROBE_MS  500   /* between looks at a volume that is out of reach */
 #define OWNER_LEN 16
 
 static uint64_t now_ms(void)
@@ -239,6 +240,22 @@ static void held_locked(struct gluster_lun *lun)
 		wait_until(lock, lock->inside || renew < idle ? renew : idle);
 }
 
+/* Out of reach: nobody goes in. */
+static void away_locked(struct gluster_lun *lun)
+{
+	struct gluster_lock *lock = &lun->lock;
+	struct gluster_cmd *first = take_waiting_locked(lock, UINT64_MAX);
+	bool back;
+
+	lock->held = false;
+	pthread_mutex_unlock(&lock->mutex);
+	end_all(first, ENOTCONN);
+	back = gluster_outage_is_over(lun);
+	pthread_mutex_lock(&lock->mutex);
+	if (!back && !lock->stop && !lock->first)
+		wait_until(lock, now_ms() + PROBE_MS);
+}
+
 static void *keep(void *arg)
 {
 	struct gluster_lun *lun = arg;
@@ -246,6 +263,10 @@ static void *keep(void *arg)
 
 	pthread_mutex_lock(&lock->mutex);
 	while (!lock->stop) {
+		if (lun->outage.on) {
+			away_locked(lun);
+			continue;
+		}
 		if (lock->none)
 			let_in_locked(lock);
 		if (!lock->none && lock->first && !lock->held)
@@ -375,14 +396,15 @@ int gluster_lock_init(struct gluster_lock *lock, struct tcmu_device *dev, bool r
 	init_cond(&lock->cond);
 	lock->last = &lock->first;
 	lock->none = read_only;
-	if (read_only)
-		return 0;
 	/* Two logical units of one connection would have the same owner. */
-	if (getrandom(owner, sizeof(owner), 0) != sizeof(owner) ||
-	    glfs_fd_set_lkowner(lun->target.fd, owner, sizeof(owner)))
+	if (read_only)
+		lock->fenced = false;
+	else if (getrandom(owner, sizeof(owner), 0) != sizeof(owner) ||
+		 glfs_fd_set_lkowner(lun->target.fd, owner, sizeof(owner)))
 		return gluster_refuse(reason, errno, "a lock on the file cannot be had: %s",
 				      strerror(errno));
-	lock->fenced = is_enforced(lun->target.fd);
+	else
+		lock->fenced = is_enforced(lun->target.fd);
 	ret = pthread_create(&lock->keeper, NULL, keep, lun);
 	if (ret)
 		return gluster_refuse(reason, ret, "a thread cannot be started: %s", strerror(ret));

@@ -65,7 +65,8 @@ int gluster_unmap(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, 
 	gc->off = off;
 	gc->len = len;
 	gc->start = start_unmap;
-	gluster_lock_enter(gc);
+	if (!gluster_cmd_is_in_vain(gc))
+		gluster_lock_enter(gc);
 	return TCMU_STS_ASYNC_HANDLED;
 }
 
@@ -103,6 +104,7 @@ int gluster_writesame(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t o
 	gc->off = off;
 	gc->len = len;
 	gc->start = start_zeroing;
-	gluster_lock_enter(gc);
+	if (!gluster_cmd_is_in_vain(gc))
+		gluster_lock_enter(gc);
 	return TCMU_STS_ASYNC_HANDLED;
 }
