@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "gluster.h"
 
 #define PATIENCE_MS     1800
-#define STOP_S          1
+#define STOP_MS         1000
 #define LEAST_BLOCK     512
 #define UNFINISHED_MOST 16 /* threads that nobody waits for any more */
 
@@ -28,12 +27,7 @@ static unsigned int threads;
 
 static void init_cond(void)
 {
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&cond, &attr);
-	pthread_condattr_destroy(&attr);
+	gluster_cond_init(&cond);
 }
 
 static void free_check(struct check *check)
@@ -109,26 +103,14 @@ static bool start(struct check *check)
 	return started;
 }
 
-static void deadline_in(unsigned int ms, struct timespec *t)
-{
-	clock_gettime(CLOCK_MONOTONIC, t);
-	t->tv_sec += ms / 1000;
-	t->tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t->tv_nsec >= 1000000000) {
-		t->tv_nsec -= 1000000000;
-		t->tv_sec++;
-	}
-}
-
 bool gluster_check_config(const char *cfgstring, char **reason)
 {
 	struct check *check;
-	struct timespec until;
+	uint64_t until = gluster_now_ms() + PATIENCE_MS;
 	bool done, good = false;
 	int ret = 0;
 
 	pthread_once(&cond_once, init_cond);
-	deadline_in(PATIENCE_MS, &until);
 	*reason = NULL;
 	check = calloc(1, sizeof(*check));
 	if (!check)
@@ -144,7 +126,7 @@ bool gluster_check_config(const char *cfgstring, char **reason)
 
 	pthread_mutex_lock(&mutex);
 	while (!check->done && !ret)
-		ret = pthread_cond_timedwait(&cond, &mutex, &until);
+		ret = gluster_cond_wait_until(&cond, &mutex, until);
 	done = check->done;
 	check->left = !done;
 	pthread_mutex_unlock(&mutex);
@@ -165,13 +147,12 @@ bool gluster_check_config(const char *cfgstring, char **reason)
 
 void gluster_check_stop(void)
 {
-	struct timespec until;
+	uint64_t until = gluster_now_ms() + STOP_MS;
 	int ret = 0;
 
 	pthread_once(&cond_once, init_cond);
-	deadline_in(STOP_S * 1000, &until);
 	pthread_mutex_lock(&mutex);
 	while (threads && !ret)
-		ret = pthread_cond_timedwait(&cond, &mutex, &until);
+		ret = gluster_cond_wait_until(&cond, &mutex, until);
 	pthread_mutex_unlock(&mutex);
 }

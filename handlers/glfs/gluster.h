@@ -17,6 +17,14 @@
 
 #define GLUSTER_SUBTYPE "glfs"
 
+/* ---- clock.c ---- */
+
+/* Milliseconds, good enough for waiting. */
+uint64_t gluster_now_ms(void);
+void gluster_cond_init(pthread_cond_t *cond);
+/* As pthread_cond_timedwait(), until gluster_now_ms() is ms. */
+int gluster_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ms);
+
 /* ---- options.c: glfs/VOLUME@HOST/PATH[;OPTION]... ---- */
 
 #define GLUSTER_SERVERS_MAX 8

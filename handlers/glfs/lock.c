@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gluster.h"
@@ -31,22 +30,6 @@
 #define WAIT_MS   10000 /* then a command is answered all the same; initiators give up after 30 s */
 #define PROBE_MS  500   /* between looks at a volume that is out of reach */
 #define OWNER_LEN 16
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void wait_until(struct gluster_lock *lock, uint64_t ms)
-{
-	struct timespec t = { .tv_sec = (time_t)(ms / 1000),
-			      .tv_nsec = (long)(ms % 1000) * 1000000 };
-
-	pthread_cond_timedwait(&lock->cond, &lock->mutex, &t);
-}
 
 /* type: F_WRLCK or F_UNLCK. 0 or -errno; -EAGAIN: another one has it. */
 static int set_lock(glfs_fd_t *fd, bool fenced, short type)
@@ -136,7 +119,7 @@ static void let_in_locked(struct gluster_lock *lock)
 static void another_has_it_locked(struct gluster_lun *lun)
 {
 	struct gluster_lock *lock = &lun->lock;
-	uint64_t now = now_ms();
+	uint64_t now = gluster_now_ms();
 	struct gluster_cmd *late = now > WAIT_MS ? take_waiting_locked(lock, now - WAIT_MS) : NULL;
 	bool tell = late && !lock->told;
 
@@ -153,7 +136,7 @@ static void another_has_it_locked(struct gluster_lun *lun)
 	end_all(late, 0);
 	pthread_mutex_lock(&lock->mutex);
 	if (!lock->stop)
-		wait_until(lock, now_ms() + RETRY_MS);
+		gluster_cond_wait_until(&lock->cond, &lock->mutex, gluster_now_ms() + RETRY_MS);
 }
 
 static void take_locked(struct gluster_lun *lun)
@@ -167,8 +150,8 @@ static void take_locked(struct gluster_lun *lun)
 		pthread_cond_wait(&lock->cond, &lock->mutex);
 		return;
 	}
-	if (now_ms() < lock->lost_ms + LOST_MS) {
-		wait_until(lock, lock->lost_ms + LOST_MS);
+	if (gluster_now_ms() < lock->lost_ms + LOST_MS) {
+		gluster_cond_wait_until(&lock->cond, &lock->mutex, lock->lost_ms + LOST_MS);
 		return;
 	}
 	pthread_mutex_unlock(&lock->mutex);
@@ -188,7 +171,7 @@ static void take_locked(struct gluster_lun *lun)
 		lock->none = ret != 0;
 		lock->held = true;
 		lock->told = false;
-		lock->used_ms = lock->renewed_ms = now_ms();
+		lock->used_ms = lock->renewed_ms = gluster_now_ms();
 		let_in_locked(lock);
 		return;
 	}
@@ -204,7 +187,7 @@ static void renew_locked(struct gluster_lun *lun)
 	struct gluster_lock *lock = &lun->lock;
 	int ret;
 
-	lock->renewed_ms = now_ms();
+	lock->renewed_ms = gluster_now_ms();
 	if (lock->fenced) /* that would take it away from who has got it; the bricks tell anyway */
 		return;
 	pthread_mutex_unlock(&lock->mutex);
@@ -229,7 +212,7 @@ static void give_back_locked(struct gluster_lun *lun)
 static void held_locked(struct gluster_lun *lun)
 {
 	struct gluster_lock *lock = &lun->lock;
-	uint64_t now = now_ms();
+	uint64_t now = gluster_now_ms();
 	uint64_t renew = lock->renewed_ms + RENEW_MS, idle = lock->used_ms + IDLE_MS;
 
 	if (!lock->inside && now >= idle)
@@ -237,7 +220,8 @@ static void held_locked(struct gluster_lun *lun)
 	else if (now >= renew)
 		renew_locked(lun);
 	else
-		wait_until(lock, lock->inside || renew < idle ? renew : idle);
+		gluster_cond_wait_until(&lock->cond, &lock->mutex,
+					lock->inside || renew < idle ? renew : idle);
 }
 
 /* Out of reach: nobody goes in. */
@@ -253,7 +237,7 @@ static void away_locked(struct gluster_lun *lun)
 	back = gluster_outage_is_over(lun);
 	pthread_mutex_lock(&lock->mutex);
 	if (!back && !lock->stop && !lock->first)
-		wait_until(lock, now_ms() + PROBE_MS);
+		gluster_cond_wait_until(&lock->cond, &lock->mutex, gluster_now_ms() + PROBE_MS);
 }
 
 static void *keep(void *arg)
@@ -295,7 +279,7 @@ void gluster_lock_enter(struct gluster_cmd *gc)
 		lock->inside++;
 		gc->inside = true;
 	} else {
-		gc->since_ms = now_ms();
+		gc->since_ms = gluster_now_ms();
 		append_locked(lock, gc);
 		pthread_cond_signal(&lock->cond);
 	}
@@ -320,7 +304,7 @@ void gluster_lock_again(struct gluster_cmd *gc)
 void gluster_lock_leave(struct gluster_lock *lock)
 {
 	pthread_mutex_lock(&lock->mutex);
-	lock->used_ms = now_ms();
+	lock->used_ms = gluster_now_ms();
 	if (!--lock->inside && !lock->held)
 		pthread_cond_signal(&lock->cond);
 	pthread_mutex_unlock(&lock->mutex);
@@ -338,7 +322,7 @@ void gluster_lock_lost(struct gluster_lock *lock)
 {
 	pthread_mutex_lock(&lock->mutex);
 	lock->held = false;
-	lock->lost_ms = now_ms();
+	lock->lost_ms = gluster_now_ms();
 	pthread_cond_signal(&lock->cond);
 	pthread_mutex_unlock(&lock->mutex);
 }
@@ -375,16 +359,6 @@ static bool is_enforced(glfs_fd_t *fd)
 	       !glfs_fsetxattr(fd, ENFORCE, "set", sizeof("set"), 0);
 }
 
-static void init_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 int gluster_lock_init(struct gluster_lock *lock, struct tcmu_device *dev, bool read_only,
 		      char **reason)
 {
@@ -393,7 +367,7 @@ int gluster_lock_init(struct gluster_lock *lock, struct tcmu_device *dev, bool r
 	int ret;
 
 	pthread_mutex_init(&lock->mutex, NULL);
-	init_cond(&lock->cond);
+	gluster_cond_init(&lock->cond);
 	lock->last = &lock->first;
 	lock->none = read_only;
 	/* Two logical units of one connection would have the same owner. */

@@ -7,19 +7,10 @@
  * hung still had to do it does first.
  */
 #include <errno.h>
-#include <time.h>
 
 #include "gluster.h"
 
 #define SETTLE_MS 5000 /* Gluster's clients try to connect every three seconds */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 bool gluster_is_out_of_reach(int err)
 {
@@ -57,7 +48,7 @@ void gluster_outage_begin(struct gluster_lun *lun)
 bool gluster_outage_is_over(struct gluster_lun *lun)
 {
 	struct gluster_outage *outage = &lun->outage;
-	uint64_t begun = now_ms();
+	uint64_t begun = gluster_now_ms();
 	char byte;
 
 	if (glfs_pread(lun->target.fd, &byte, 1, 0, 0, NULL) < 0 &&

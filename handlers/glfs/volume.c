@@ -9,12 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "gluster.h"
 
-#define LINGER_S 20 /* without a user: a device that is opened again finds it */
-#define STOP_S   1  /* so long the end of the process waits for the threads */
+#define LINGER_MS 20000 /* without a user: a device that is opened again finds it */
+#define STOP_MS   1000  /* so long the end of the process waits for the threads */
 
 struct gluster_volume {
 	struct gluster_volume *next;
@@ -36,26 +35,7 @@ static bool stopping;
 
 static void init_cond(void)
 {
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
-static struct timespec deadline_in(unsigned int ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
+	gluster_cond_init(&cond);
 }
 
 /* ---- the list ---- */
@@ -165,13 +145,13 @@ static bool is_wanted_locked(const struct gluster_volume *volume)
 static void serve_locked(struct gluster_volume *volume)
 {
 	while (is_wanted_locked(volume)) {
-		struct timespec until = deadline_in(LINGER_S * 1000);
+		uint64_t until = gluster_now_ms() + LINGER_MS;
 
 		if (volume->users)
 			pthread_cond_wait(&cond, &mutex);
 		else
 			while (!volume->users && is_wanted_locked(volume))
-				if (pthread_cond_timedwait(&cond, &mutex, &until) == ETIMEDOUT &&
+				if (gluster_cond_wait_until(&cond, &mutex, until) == ETIMEDOUT &&
 				    !volume->users)
 					unlist_locked(volume);
 	}
@@ -288,7 +268,7 @@ static int refuse_connection(const struct gluster_options *opts, int err, char *
 int gluster_volume_get(const char *cfgstring, const struct gluster_options *opts,
 		       unsigned int timeout_ms, struct gluster_volume **volume, char **reason)
 {
-	struct timespec until = deadline_in(timeout_ms);
+	uint64_t until = gluster_now_ms() + timeout_ms;
 	char *key = make_key(opts);
 	struct gluster_volume *v;
 	int err = 0;
@@ -304,7 +284,7 @@ int gluster_volume_get(const char *cfgstring, const struct gluster_options *opts
 	if (v) {
 		v->users++;
 		while (v->state == CONNECTING && !err)
-			err = pthread_cond_timedwait(&cond, &mutex, &until);
+			err = gluster_cond_wait_until(&cond, &mutex, until);
 		if (v->state == FAILED)
 			err = v->err;
 		if (v->state == CONNECTED)
@@ -336,7 +316,7 @@ glfs_t *gluster_volume_fs(struct gluster_volume *volume)
 
 void gluster_volume_stop(void)
 {
-	struct timespec until = deadline_in(STOP_S * 1000);
+	uint64_t until = gluster_now_ms() + STOP_MS;
 	int ret = 0;
 
 	pthread_once(&cond_once, init_cond);
@@ -344,6 +324,6 @@ void gluster_volume_stop(void)
 	stopping = true;
 	pthread_cond_broadcast(&cond);
 	while (threads && !ret)
-		ret = pthread_cond_timedwait(&cond, &mutex, &until);
+		ret = gluster_cond_wait_until(&cond, &mutex, until);
 	pthread_mutex_unlock(&mutex);
 }
