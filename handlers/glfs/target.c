@@ -195,8 +195,8 @@ int gluster_target_open(const char *cfgstring, const struct gluster_options *opt
 				      sizeof(claim->volume_id)) < 0)
 			memset(claim->volume_id, 0, sizeof(claim->volume_id));
 		ret = take_claim(claim, opts->path, reason);
-		if (!ret && !opts->read_only)
-			target->unmap = probe_unmap(target);
+		if (!ret) /* with ;ro it is refused */
+			target->unmap = opts->read_only || probe_unmap(target);
 	}
 	if (!ret)
 		return 0;
