@@ -68,7 +68,8 @@ struct gluster_volume;
  */
 int gluster_volume_get(const char *cfgstring, const struct gluster_options *opts,
 		       unsigned int timeout_ms, struct gluster_volume **volume, char **reason);
-/* bad: it was of no use, so nobody waits for the next who could need it. Never blocks. */
+/* bad: it was of no use; if nobody else uses it, it is ended now, and whoever comes next makes another one. Never
+ * blocks. */
 void gluster_volume_put(struct gluster_volume *volume, bool bad);
 glfs_t *gluster_volume_fs(struct gluster_volume *volume);
 
@@ -139,8 +140,7 @@ int gluster_lock_init(struct gluster_lock *lock, struct tcmu_device *dev, bool r
 /* Nobody is inside. May block. */
 void gluster_lock_fini(struct gluster_lock *lock, glfs_fd_t *fd);
 
-/* Calls gc->start(gc) once this gateway has the lock: now, or later on another thread. Or ends the command.
- * Any thread. */
+/* Calls gc->start(gc) once this gateway has the lock: now, or later on the keeper. Or ends the command. Any thread. */
 void gluster_lock_enter(struct gluster_cmd *gc);
 /* It goes on with gc->start(gc), on a thread that may. Any thread. */
 void gluster_lock_again(struct gluster_cmd *gc);
@@ -157,8 +157,8 @@ bool gluster_lock_cancel(struct gluster_cmd *gc);
 
 struct gluster_outage {
 	_Atomic bool on;
-	uint64_t
-		good_since_ms; /* looks have succeeded since then; 0: the last one has not. The keeper's */
+	/* Looks have succeeded since then; 0: the last one has not. The keeper's. */
+	uint64_t good_since_ms;
 };
 
 /* Would this error of an operation go away on another gateway, or by itself? */

@@ -125,8 +125,6 @@ static bool advance(struct gluster_cmd *gc, ssize_t ret)
 	return false;
 }
 
-static void start_read(struct gluster_cmd *gc);
-
 static void read_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
 		      void *data)
 {
@@ -186,8 +184,6 @@ void gluster_cmd_written(struct gluster_cmd *gc)
 	gc->lun->written++;
 	pthread_mutex_unlock(&gc->lun->flush_mutex);
 }
-
-static void start_write(struct gluster_cmd *gc);
 
 static void write_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
 		       void *data)

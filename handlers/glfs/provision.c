@@ -39,8 +39,6 @@ static bool piece_done(struct gluster_cmd *gc, ssize_t ret, int err)
 
 /* ---- unmap ---- */
 
-static void start_unmap(struct gluster_cmd *gc);
-
 static void unmap_done(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
 		       void *data)
 {
@@ -71,8 +69,6 @@ int gluster_unmap(struct tcmu_device *dev, struct tcmur_cmd *cmd, uint64_t off, 
 }
 
 /* ---- write same: zeros only, the runner writes everything else ---- */
-
-static void start_zeroing(struct gluster_cmd *gc);
 
 static void zeroed(glfs_fd_t *fd, ssize_t ret, struct glfs_stat *pre, struct glfs_stat *post,
 		   void *data)
