@@ -49,7 +49,8 @@ bus_has org.kernel.TCMUService1 || fail "the daemon is ready and has no name on 
 step "the handlers are there, and no other; what is wrong is refused, with the reason"
 cli '/backstores ls' '/backstores/user:file help create' \
 	'/backstores/user:file create name=bad size=64M cfgstring=/mnt/data/missing.img'
-assert_eq "nodes" "$(grep -o 'user:[a-z]* \.\.\.' "$out" | tr -d '.\n')" "user:file user:null user:qcow "
+assert_eq "nodes" "$(grep -o 'user:[a-z]* \.\.\.' "$out" | tr -d '.\n')" \
+	"$(cd "$handlers_dir" && printf '%s\n' handler_*.so | sed 's/^handler_\(.*\)\.so$/user:\1/' | tr '\n' ' ')"
 says "$(dbus-send --system --print-reply=literal --dest=org.kernel.TCMUService1 \
 	/org/kernel/TCMUService1/file org.freedesktop.DBus.Properties.Get string:org.kernel.TCMUService1 \
 	string:ConfigDesc | sed 's/^ *variant *//' | head -c 30)"
