@@ -83,11 +83,12 @@ static struct gluster_volume *find_locked(const char *key)
 
 /* ---- a connection's thread ---- */
 
-/* What libgfapi keeps for itself, and answers from: another gateway may have changed it, and what was written
- * there is nowhere if the machine goes down. */
-static const char *const caches[] = {
-	"*-write-behind", "*-read-ahead", "*-io-cache",      "*-quick-read",
-	"*-open-behind",  "*-md-cache",   "*-readdir-ahead", "*-nl-cache",
+/* What is passed through. Caches: another gateway may have changed what they answer from, and what was written
+ * there is nowhere if the machine goes down. io-threads: a thread that sends what ours could have sent, which
+ * volumes that are replicated do without by default. */
+static const char *const passed[] = {
+	"*-write-behind", "*-read-ahead",    "*-io-cache", "*-quick-read", "*-open-behind",
+	"*-md-cache",     "*-readdir-ahead", "*-nl-cache", "*-io-threads",
 };
 
 static int set_up(glfs_t *fs, const struct gluster_options *opts)
@@ -100,8 +101,8 @@ static int set_up(glfs_t *fs, const struct gluster_options *opts)
 		if (glfs_set_volfile_server(fs, server->transport, server->host, server->port))
 			return -errno;
 	}
-	for (size_t i = 0; i < sizeof(caches) / sizeof(caches[0]); i++)
-		if (glfs_set_xlator_option(fs, caches[i], "pass-through", "true"))
+	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+		if (glfs_set_xlator_option(fs, passed[i], "pass-through", "true"))
 			return -errno;
 	if (opts->timeout) {
 		snprintf(seconds, sizeof(seconds), "%u", opts->timeout);

@@ -1,7 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: Apache-2.0
 """frozen LUN: the only brick of a volume stops answering, with its connection open. With ";timeout=5" initiators are told
-after that time; when it is back the unit goes on. Units on another volume, and new ones there, do not notice."""
+after that time; when it is back the unit goes on. Units on another volume, and new ones there, do not notice.
+Nothing is answered before the brick has it."""
 
 import time
 
@@ -60,6 +61,14 @@ def scenario(program):
             say(f"the other unit: {stats['good']} commands, the longest {stats['longest_ms']} ms")
             check(stats["errors"] == 0 and stats["longest_ms"] < BESIDE, "the other unit has not noticed")
             check(gateway.stop("other").startswith("ok"), "and has what it must")
+
+            gateway.must("write", "disk", 0, 8, 1)  # it has the lock
+            cluster.freeze_brick("v", 0)
+            tag = gateway.send("write", "disk", 8, 8, 2)
+            time.sleep(1)
+            check(not gateway.has_answered(tag), "a write that no brick has is not answered")
+            cluster.thaw_brick("v", 0)
+            check(gateway.answer(tag).startswith("ok"), "until one has it")
 
 
 main(scenario)
