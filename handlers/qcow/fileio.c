@@ -2,6 +2,7 @@
 #include "fileio.h"
 
 #include <errno.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off)
@@ -31,12 +32,13 @@ int qcow_pread(int fd, void *buf, size_t len, uint64_t off)
 	return (size_t)n == len ? 0 : -ENODATA;
 }
 
-int qcow_pwrite(int fd, const void *buf, size_t len, uint64_t off)
+static int write_all(int fd, const void *buf, size_t len, uint64_t off, int flags)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, len - done, (off_t)(off + done));
+		struct iovec iov = { (char *)buf + done, len - done };
+		ssize_t n = pwritev2(fd, &iov, 1, (off_t)(off + done), flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -45,6 +47,16 @@ int qcow_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 		done += (size_t)n;
 	}
 	return 0;
+}
+
+int qcow_pwrite(int fd, const void *buf, size_t len, uint64_t off)
+{
+	return write_all(fd, buf, len, off, 0);
+}
+
+int qcow_pwrite_durable(int fd, const void *buf, size_t len, uint64_t off)
+{
+	return write_all(fd, buf, len, off, RWF_DSYNC);
 }
 
 int qcow_sync(int fd)

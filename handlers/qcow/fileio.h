@@ -13,6 +13,9 @@ ssize_t qcow_pread_some(int fd, void *buf, size_t len, uint64_t off);
 int qcow_pread(int fd, void *buf, size_t len, uint64_t off);
 /* All of len bytes at off; 0 or -errno. */
 int qcow_pwrite(int fd, const void *buf, size_t len, uint64_t off);
+/* The same, on stable storage when it returns. It is one call: whoever finds these bytes in the file, though their
+ * writer was killed, finds them durable. */
+int qcow_pwrite_durable(int fd, const void *buf, size_t len, uint64_t off);
 /* fdatasync(2); 0 or -errno. */
 int qcow_sync(int fd);
 

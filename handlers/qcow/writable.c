@@ -24,8 +24,7 @@ int qcow_header_set_bits(int fd, uint64_t at, uint64_t set, uint64_t clear)
 	if (ret)
 		return ret;
 	put_be64(field, (get_be64(field) & ~clear) | set);
-	ret = qcow_pwrite(fd, field, sizeof(field), at);
-	return ret ? ret : qcow_sync(fd);
+	return qcow_pwrite_durable(fd, field, sizeof(field), at);
 }
 
 #define EXT_DROPPED 0x64726f70u /* a type that means nothing, and is passed over */
@@ -46,9 +45,7 @@ static int drop_bitmaps(struct qcow_lun *lun)
 	if (!top->header.nb_bitmaps)
 		return 0;
 	put_be32(type, EXT_DROPPED);
-	ret = qcow_pwrite(top->fd, type, sizeof(type), top->header.bitmaps_extension);
-	if (!ret)
-		ret = qcow_sync(top->fd);
+	ret = qcow_pwrite_durable(top->fd, type, sizeof(type), top->header.bitmaps_extension);
 	if (ret)
 		return ret;
 	tcmu_dev_warn(
@@ -122,6 +119,8 @@ int qcow_writable_open(struct qcow_lun *lun, char **reason)
 	if (!ret)
 		ret = qcow_shadows_init(lun);
 	lun->fresh_from = (top->file_size + cluster - 1) & ~(cluster - 1);
+	/* Whoever had it open before may have left entries in the page cache that no sync has met. */
+	lun->commits = lun->synced + 1;
 	lun->writable = !ret;
 	return ret;
 }

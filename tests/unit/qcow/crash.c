@@ -265,26 +265,30 @@ static void choose_load(void)
 		{ .fua = 0, .weight = { 0, 96, 8, 8, 1, 8, 4 }, .most = 16 << 10, .near = 1 << 20 },
 		{ .fua = 6, .weight = { 0, 24, 0, 1, 0, 2, 1 }, .most = 8 << 10, .near = 64 << 10 },
 		{ .fua = 0, .weight = { 0, 24, 8, 24, 1, 4, 1 }, .most = 256 << 10 },
+		{ .fua = 8, .weight = { 0, 24 }, .most = 8 << 10, .near = 64 << 10 },
 	};
 
 	load_options = loads[rig_random(sizeof(loads) / sizeof(*loads))];
 	load_options.tags = true;
 }
 
+/* Opened now and then anew, as a daemon that is started again does: what is only in the page cache is no more
+ * durable for that. */
 static void record(void)
 {
 	const char *options = rig_random(2) ? ";cache=64K" : "";
+	unsigned long parts = 1 + rig_random(6);
 
 	record_begin(image);
 	if (*data_file)
 		record_begin(data_file);
 	open_disk(image, options);
-	load_run(count / 2);
-	if (rig_random(2)) {
+	for (unsigned long i = 1; i < parts; i++) {
+		load_run(count / parts);
 		rig_close();
 		open_disk(image, options);
 	}
-	load_run(count - count / 2);
+	load_run(count - count / parts * (parts - 1));
 	load_verify(LOAD_NOW, 0, "at the end");
 	rig_close();
 }
