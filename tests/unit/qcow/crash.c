@@ -272,7 +272,7 @@ static void choose_load(void)
 	load_options.tags = true;
 }
 
-/* Opened now and then anew, as a daemon that is started again does: what is only in the page cache is no more
+/* Opened now and then anew, as a daemon that is started again, or killed before, does: what is only in the page cache is no more
  * durable for that. */
 static void record(void)
 {
@@ -285,7 +285,9 @@ static void record(void)
 	open_disk(image, options);
 	for (unsigned long i = 1; i < parts; i++) {
 		load_run(count / parts);
+		record_dead = rig_random(2);
 		rig_close();
+		record_dead = false;
 		open_disk(image, options);
 	}
 	load_run(count - count / parts * (parts - 1));

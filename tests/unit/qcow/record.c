@@ -16,6 +16,7 @@ struct record_change *record_changes;
 size_t record_count;
 unsigned int record_fail_in, record_fail_more;
 int record_fail_errno = EIO;
+bool record_dead;
 
 static size_t room;
 
@@ -124,8 +125,19 @@ static ssize_t written(int fd, const struct iovec *iov, off_t off, ssize_t n, bo
 	return n;
 }
 
+static ssize_t length(const struct iovec *iov, int cnt)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < cnt; i++)
+		len += iov[i].iov_len;
+	return (ssize_t)len;
+}
+
 ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int cnt, off_t off, int flags)
 {
+	if (record_dead)
+		return length(iov, cnt);
 	if (fails())
 		return -1;
 	return written(fd, iov, off, __real_pwritev64v2(fd, iov, cnt, off, flags),
@@ -134,6 +146,8 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int cnt, off_t off, 
 
 ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int cnt, off_t off)
 {
+	if (record_dead)
+		return length(iov, cnt);
 	if (fails())
 		return -1;
 	return written(fd, iov, off, __real_pwritev64(fd, iov, cnt, off), false);
@@ -143,6 +157,8 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t len, off_t off)
 {
 	const struct iovec iov = { (void *)data, len };
 
+	if (record_dead)
+		return (ssize_t)len;
 	if (fails())
 		return -1;
 	return written(fd, &iov, off, __real_pwrite64(fd, data, len, off), false);
@@ -150,6 +166,8 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t len, off_t off)
 
 int __wrap_fdatasync(int fd)
 {
+	if (record_dead)
+		return 0;
 	if (fails())
 		return -1;
 	change(fd, RECORD_SYNC, 0, 0); /* the file system under the test needs no sync */
@@ -163,7 +181,11 @@ int __wrap_fsync(int fd)
 
 int __wrap_ftruncate64(int fd, off_t size)
 {
-	int ret = fails() ? -1 : __real_ftruncate64(fd, size);
+	int ret;
+
+	if (record_dead)
+		return 0;
+	ret = fails() ? -1 : __real_ftruncate64(fd, size);
 
 	if (!ret)
 		change(fd, RECORD_SIZE, (uint64_t)size, 0);
@@ -172,7 +194,11 @@ int __wrap_ftruncate64(int fd, off_t size)
 
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
 {
-	int ret = fails() ? -1 : __real_fallocate64(fd, mode, off, len);
+	int ret;
+
+	if (record_dead)
+		return 0;
+	ret = fails() ? -1 : __real_fallocate64(fd, mode, off, len);
 
 	if (ret)
 		return ret;
@@ -186,7 +212,11 @@ int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
 
 int __wrap_posix_fallocate64(int fd, off_t off, off_t len)
 {
-	int ret = fails() ? record_fail_errno : __real_posix_fallocate64(fd, off, len);
+	int ret;
+
+	if (record_dead)
+		return 0;
+	ret = fails() ? record_fail_errno : __real_posix_fallocate64(fd, off, len);
 
 	if (!ret)
 		change(fd, RECORD_ALLOCATE, (uint64_t)off, (uint64_t)len);

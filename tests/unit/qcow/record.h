@@ -49,6 +49,9 @@ extern size_t record_count;
 extern unsigned int record_fail_in, record_fail_more;
 extern int record_fail_errno;
 
+/* All calls that write, sync or allocate do nothing, and succeed: a process that was killed before. */
+extern bool record_dead;
+
 /* Changes to this file are recorded from now on. */
 void record_begin(const char *path);
 void record_end(void);
