@@ -272,8 +272,13 @@ static void choose_load(void)
 	load_options.tags = true;
 }
 
-/* Opened now and then anew, as a daemon that is started again, or killed before, does: what is only in the page cache is no more
- * durable for that. */
+static void die(void)
+{
+	record_dead |= !rig_random(8);
+}
+
+/* Opened now and then anew, as by a daemon that is started again after it was stopped or killed: what is
+ * only in the page cache is no more durable for that. */
 static void record(void)
 {
 	const char *options = rig_random(2) ? ";cache=64K" : "";
@@ -284,8 +289,10 @@ static void record(void)
 		record_begin(data_file);
 	open_disk(image, options);
 	for (unsigned long i = 1; i < parts; i++) {
+		load_between = rig_random(2) ? die : NULL;
 		load_run(count / parts);
-		record_dead = rig_random(2);
+		load_between = NULL;
+		record_dead |= !rig_random(4); /* when nothing is under way */
 		rig_close();
 		record_dead = false;
 		open_disk(image, options);

@@ -208,9 +208,11 @@ static void judge_status(const struct job *job, const struct load_cmd *cmd)
 static void end(struct job *job)
 {
 	struct load_cmd *cmd = &load_cmds[job->cmd];
-	int sts = job->rc->sts;
+	int sts = record_dead ? TCMU_STS_TIMEOUT : job->rc->sts; /* nobody gets its answer */
 
-	if (sts == TCMU_STS_NOT_HANDLED && (cmd->kind == LOAD_UNMAP || cmd->kind == LOAD_SAME))
+	if (record_dead)
+		;
+	else if (sts == TCMU_STS_NOT_HANDLED && (cmd->kind == LOAD_UNMAP || cmd->kind == LOAD_SAME))
 		cmd->nothing = true;
 	else if (sts != TCMU_STS_OK && !load_options.errors)
 		complain(cmd, job, "failed");
@@ -232,7 +234,7 @@ void load_run(size_t count)
 	size_t last = load_cmd_count + count;
 	size_t depth = 1 + rig_random(RIG_COMMANDS);
 
-	while (load_cmd_count < last || under_way) {
+	while ((load_cmd_count < last && !record_dead) || under_way) {
 		struct job *job = &jobs[rig_random(RIG_COMMANDS)];
 
 		if (rig_random(100) == 0)
@@ -241,7 +243,7 @@ void load_run(size_t count)
 			load_between();
 		if (job->rc && !job->rc->busy) {
 			end(job);
-		} else if (!job->rc && load_cmd_count < last && under_way < depth) {
+		} else if (!job->rc && load_cmd_count < last && !record_dead && under_way < depth) {
 			begin(job);
 		} else if (job->rc && !rig_step()) {
 			complain(&load_cmds[job->cmd], job, "never ends");

@@ -55,7 +55,8 @@ void load_init(const uint8_t *contents, uint64_t size);
 void load_grow(uint64_t size);
 void load_fini(void);
 
-/* So many commands, on the open device, from all of whom there is an answer at the end. */
+/* So many commands, on the open device, from all of whom there is an answer at the end; or fewer, and of some there is
+ * none, if record_dead is set meanwhile. */
 void load_run(size_t count);
 /* Called now and then while commands are under way. NULL: nothing. */
 extern void (*load_between)(void);
