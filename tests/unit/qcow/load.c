@@ -210,11 +210,9 @@ static void end(struct job *job)
 	struct load_cmd *cmd = &load_cmds[job->cmd];
 	int sts = record_dead ? TCMU_STS_TIMEOUT : job->rc->sts; /* nobody gets its answer */
 
-	if (record_dead)
-		;
-	else if (sts == TCMU_STS_NOT_HANDLED && (cmd->kind == LOAD_UNMAP || cmd->kind == LOAD_SAME))
+	if (sts == TCMU_STS_NOT_HANDLED && (cmd->kind == LOAD_UNMAP || cmd->kind == LOAD_SAME))
 		cmd->nothing = true;
-	else if (sts != TCMU_STS_OK && !load_options.errors)
+	else if (sts != TCMU_STS_OK && !load_options.errors && !record_dead)
 		complain(cmd, job, "failed");
 	model_end(cmd, sts == TCMU_STS_OK);
 	if (cmd->ok && cmd->kind == LOAD_READ)
